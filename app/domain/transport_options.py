@@ -43,6 +43,16 @@ class OpsgenieOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookOptions:
+    """What is posted: the standard document, or `format` made of it, by `template` where that is set; and further headers."""
+
+    format: str = "standard"
+    template: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret_headers: Mapping[str, Sealed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceNames:
     """How host and service are called there that an alert belongs to. `{agent}` and the like are replaced."""
 
@@ -119,7 +129,8 @@ class AppriseOptions:
 
 
 TransportOptions = (
-    AlertmanagerOptions
+    WebhookOptions
+    | AlertmanagerOptions
     | PagerdutyOptions
     | OpsgenieOptions
     | SyslogOptions
@@ -130,6 +141,7 @@ TransportOptions = (
     | AppriseOptions
 )
 OPTIONS: Mapping[str, type[TransportOptions]] = {
+    "webhook": WebhookOptions,
     "alertmanager": AlertmanagerOptions,
     "pagerduty": PagerdutyOptions,
     "opsgenie": OpsgenieOptions,

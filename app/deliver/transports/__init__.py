@@ -61,7 +61,7 @@ def build_programs(
         return HttpCaller(timeout_s, network=network)
 
     return {
-        "webhook": WebhookTransport(secret.derive("webhook"), timeout_s, network=network),
+        "webhook": WebhookTransport(secret.derive("webhook"), timeout_s, network=network, unseal=unseal),
         "alertmanager": InTurn(AlertmanagerTransport(caller(), unseal)),
         "pagerduty": InTurn(PagerdutyTransport(caller(), unseal)),
         "opsgenie": InTurn(OpsgenieTransport(caller(), unseal)),

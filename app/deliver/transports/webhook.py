@@ -7,6 +7,7 @@ outcome is Temporary until the request was written completely, and Unknown after
 import base64
 import hashlib
 import hmac
+import json
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +15,16 @@ from dataclasses import replace
 import httpcore
 
 from app.core.clock import Clock, now
+from app.deliver.transports.body_template import BadTemplate, render_body
+from app.deliver.transports.chat_bodies import chat_body, cloud_event
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.public_only import IpAddress, is_public
+from app.deliver.transports.unsealing import Unseal, wrong_secret
 from app.domain.attempt import Outcome
 from app.domain.message import Parcel
+from app.domain.transport_options import WebhookOptions
+
+_JSON = "application/json"
 
 
 def signing_secret(server_secret: bytes, recipient_id: str) -> str:
@@ -46,33 +53,63 @@ class WebhookTransport:
         tls: ssl.SSLContext | None = None,
         clock: Clock = now,
         is_shown: Callable[[IpAddress], bool] = is_public,
+        unseal: Unseal | None = None,
     ) -> None:
         """Create it with `network` = PublicOnly(), or None to also reach private addresses."""
         self._server_secret = server_secret
         self._clock = clock
+        self._unseal = unseal
         self._caller = HttpCaller(timeout_s, network=network, tls=tls, clock=clock, is_shown=is_shown)
 
     async def send(self, parcel: Parcel) -> Outcome:
         """POST the body to the parcel's address."""
-        return await self._caller.call(self._request(parcel))
+        try:
+            request, failed = self._request(parcel)
+        except ValueError as cause:
+            return wrong_secret(cause)
+        outcome = await self._caller.call(request)
+        return replace(outcome, text=f"{failed}; {outcome.text}") if failed else outcome
 
     def preview(self, parcel: Parcel) -> str:
         """Return the request as it would be sent now; the signature is left out, because a preview is no message."""
-        return replace(self._request(parcel), secret_headers=("webhook-signature",)).shown()
+        request, failed = self._request(parcel)
+        hidden = (*request.secret_headers, "webhook-signature")
+        return (f"{failed}\n\n" if failed else "") + replace(request, secret_headers=hidden).shown()
 
     async def close(self) -> None:
         """Close pooled connections."""
         await self._caller.close()
 
-    def _request(self, parcel: Parcel) -> ProgramRequest:
+    def _request(self, parcel: Parcel) -> tuple[ProgramRequest, str]:
+        """Return the request, and why the standard document is sent where the owner's template failed."""
+        options = parcel.options if isinstance(parcel.options, WebhookOptions) else WebhookOptions()
         timestamp = int(self._clock().timestamp())
         message_id = parcel.message_id or parcel.id
         secret = signing_secret(self._server_secret, parcel.recipient_id)
+        body, content_type, failed = _body(parcel, message_id, options)
+        secrets = {} if self._unseal is None else {n: self._unseal(text) for n, text in options.secret_headers.items()}
         headers = {
-            "content-type": "application/json",
+            **options.headers,
+            **secrets,
+            "content-type": content_type,
             "user-agent": "Tocsin",
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(secret, message_id, timestamp, parcel.body),
+            "webhook-signature": sign(secret, message_id, timestamp, body),
         }
-        return ProgramRequest(parcel.address, headers, parcel.body)
+        return ProgramRequest(parcel.address, headers, body, tuple(secrets)), failed
+
+
+def _body(parcel: Parcel, message_id: str, options: WebhookOptions) -> tuple[bytes, str, str]:
+    """Return the body, its type, and why it is the standard one where the owner's template failed."""
+    if options.template is None and options.format == "standard":
+        return parcel.body, _JSON, ""
+    document = json.loads(parcel.body)
+    if options.template is not None:
+        try:
+            return render_body(options.template, document), _JSON, ""
+        except BadTemplate as cause:
+            return parcel.body, _JSON, f"the template failed, so the standard document was sent: {cause}"
+    if options.format == "cloudevents":
+        return cloud_event(document, message_id), "application/cloudevents+json", ""
+    return chat_body(options.format, document), _JSON, ""

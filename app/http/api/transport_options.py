@@ -3,13 +3,17 @@
 A secret that was set is returned as `set`. Left out or sent as `set`, it stays as it is, so what was read can be sent back.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Annotated, Literal, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from app.compose.transport_test_mail import example_alerts, webhook_body
 from app.core.errors import BadInput
+from app.deliver.transports.body_template import LONGEST, render_body
 from app.deliver.transports.document_alerts import SHOWN, unknown_names
 from app.deliver.transports.syslog_line import FACILITIES
 from app.domain.event import Severity
@@ -25,10 +29,12 @@ from app.domain.transport_options import (
     SnmpOptions,
     SyslogOptions,
     TransportOptions,
+    WebhookOptions,
     ZabbixOptions,
 )
 
 _SET = "set"
+_OUR_HEADERS = ("host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade")
 _NAMES = "Values may contain " + ", ".join(f"`{{{name}}}`" for name in SHOWN) + "."
 
 
@@ -58,6 +64,20 @@ ServiceName = Annotated[
 Certificate = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^-----BEGIN CERTIFICATE-----")]
 SnmpPassword = Annotated[str, StringConstraints(min_length=3, max_length=200, pattern=r"^[ -~]+$")]
 Facility = Annotated[str, AfterValidator(_known_facility)]
+
+
+def _own_header(name: str) -> str:
+    if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
+        raise ValueError("this header is set by us")
+    return name.lower()
+
+
+HeaderName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_own_header)
+]
+HeaderValue = Annotated[
+    str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
 
 
 class OptionsSchema(BaseModel):
@@ -119,6 +139,35 @@ class OpsgenieOptionsSchema(OptionsSchema):
         default_factory=dict,
         description="Which priority stands for a severity; left out: critical P1, error P2, warning P3, info P5.",
     )
+
+
+class WebhookOptionsSchema(OptionsSchema):
+    """What a webhook posts, and with which headers."""
+
+    kind: Literal["webhook"] = Field("webhook", description="As `transport`; may be left out.")
+    format: Literal["standard", "cloudevents", "slack", "teams", "discord", "google_chat"] = Field(
+        "standard", description="The standard document, a structured CloudEvent 1.0, or the message of a chat service."
+    )
+    template: str | None = Field(
+        None,
+        max_length=LONGEST,
+        description="A Jinja template of a JSON body, in place of `format`: `{{ data.subject | tojson }}`.",
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=20, description="Further headers.")
+    secret_headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, max_length=20, description="Further headers, with values that are never returned."
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _renders(cls, template: str | None) -> str | None:
+        if template is not None:
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            kinds = ("opened", "repeated", "acknowledged", "recovered")
+            examples = [example_alerts(at, "https://tocsin.example.org", what) for what in kinds]
+            for body in (*examples, webhook_body(at, "https://tocsin.example.org")):
+                render_body(template, json.loads(body))
+        return template
 
 
 class SyslogOptionsSchema(OptionsSchema):
@@ -186,7 +235,8 @@ class AppriseOptionsSchema(OptionsSchema):
 
 
 Options = Annotated[
-    AlertmanagerOptionsSchema
+    WebhookOptionsSchema
+    | AlertmanagerOptionsSchema
     | PagerdutyOptionsSchema
     | OpsgenieOptionsSchema
     | SyslogOptionsSchema
@@ -198,6 +248,7 @@ Options = Annotated[
     Field(discriminator="kind"),
 ]
 _SCHEMAS: Mapping[type[TransportOptions], type[OptionsSchema]] = {
+    WebhookOptions: WebhookOptionsSchema,
     AlertmanagerOptions: AlertmanagerOptionsSchema,
     PagerdutyOptions: PagerdutyOptionsSchema,
     OpsgenieOptions: OpsgenieOptionsSchema,
@@ -219,7 +270,7 @@ def with_kind(address: Mapping[str, object]) -> Mapping[str, object]:
             raise ValueError("options are not for this transport")
         return address
     if options is None:
-        return {**address, "options": {"kind": transport}}
+        return address if transport == "webhook" else {**address, "options": {"kind": transport}}
     return {**address, "options": {**options, "kind": transport}} if isinstance(options, dict) else address
 
 
@@ -240,16 +291,25 @@ def sealed_options(sent: Options, seal: Callable[[str], str], before: TransportO
     for name, value in values.items():
         if not _holds_secret(hints[name]):
             continue
-        if value is None or value == _SET:
-            kept = getattr(before, name, None)
-            if value == _SET and kept is None:
-                raise BadInput(f"{name} is not known for this address: send it", field=f"options.{name}")
-            values[name] = kept
+        kept = getattr(before, name, None)
+        if isinstance(value, Mapping):
+            known = kept if isinstance(kept, Mapping) else {}
+            values[name] = {key: _sealed(key, one, known.get(key), seal) for key, one in value.items()}
+            if not value and name not in sent.model_fields_set:
+                values[name] = known
         else:
-            values[name] = Sealed(seal(value))
+            values[name] = kept if value is None else _sealed(name, value, kept, seal)
     if (needed := _NEEDED.get(sent.kind)) is not None and values[needed] is None:
         raise BadInput(f"{needed} is missing", field=f"options.{needed}")
     return kind(**values)
+
+
+def _sealed(name: str, value: str, kept: Sealed | None, seal: Callable[[str], str]) -> Sealed:
+    if value != _SET:
+        return Sealed(seal(value))
+    if kept is None:
+        raise BadInput(f"{name} is not known for this address: send it", field=f"options.{name}")
+    return kept
 
 
 def _holds_secret(hint: object) -> bool:
