@@ -11,10 +11,12 @@ import argparse
 import http.client
 import json
 import math
+import os
 import re
 import signal
 import ssl
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -375,14 +377,32 @@ def shown(found: CheckResult, service: str | None) -> str:
     return "\n".join([line, *more])
 
 
+_LATE_S = 1.0  # after the signal, which ends all but a look-up of a name
+
+
 def _stop(*_: object) -> NoReturn:
     raise TimeIsUp
+
+
+def _end_late(arguments: argparse.Namespace) -> None:
+    """Print that there is no answer, and end. A look-up of a name that hangs blocks the signal, and the monitoring system would wait."""
+    found = _no_answer(arguments, arguments.timeout)
+    sys.stdout.buffer.write((shown(found, arguments.checkmk) + "\n").encode())
+    sys.stdout.flush()
+    os._exit(OK if arguments.checkmk is not None else found.state)
+
+
+def _no_answer(arguments: argparse.Namespace, seconds: float) -> CheckResult:
+    return CheckResult(CRITICAL if arguments.mode == "service" else UNKNOWN, f"no answer within {seconds:.0f} s")
 
 
 def main(words: list[str] | None = None) -> int:
     """Check, print, and return the exit status."""
     arguments = read_arguments(words)
     begun = time.monotonic()
+    late = threading.Timer(arguments.timeout + _LATE_S, _end_late, [arguments])
+    late.daemon = True
+    late.start()
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _stop)
         signal.setitimer(signal.ITIMER_REAL, arguments.timeout)
@@ -396,9 +416,10 @@ def main(words: list[str] | None = None) -> int:
     except CannotTell as cause:
         found = CheckResult(UNKNOWN, str(cause))
     except TimeIsUp:
-        found = CheckResult(CRITICAL if is_service else UNKNOWN, f"no answer within {time.monotonic() - begun:.0f} s")
+        found = _no_answer(arguments, time.monotonic() - begun)
     except Exception as cause:  # noqa: BLE001  (Python would exit with 1, which is WARNING)
         found = CheckResult(UNKNOWN, f"the answer cannot be read: {cause!r}")
+    late.cancel()
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
     output = shown(found, arguments.checkmk) + "\n"

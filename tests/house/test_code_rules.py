@@ -123,6 +123,17 @@ def test_any_error_is_caught_only_at_a_boundary():
     )
 
 
+def test_no_endpoint_reads_a_form_before_it_asks_who_sent_it():
+    """FastAPI reads the body of an endpoint with `Form()` or `File()` first, however large it is; pages read theirs in session.py."""
+    found = [
+        f"{source.name}:{node.lineno}"
+        for source in sources("app")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Form", "File")
+    ]
+    assert not found
+
+
 def test_only_the_settings_read_the_environment():
     names = {"environ", "environb", "getenv", "getenvb", "putenv"}
     found = [

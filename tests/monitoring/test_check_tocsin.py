@@ -332,3 +332,17 @@ def test_a_failure_is_critical_in_nagios_and_icinga_until_the_job_succeeds(watch
         watched.report("web", "success")
         for program in (in_nagios, in_icinga):
             program.wait_for("web", "OK")
+
+
+@pytest.mark.needs("root:mount")
+def test_a_name_server_that_does_not_answer_does_not_hold_the_check(tmp_path: Path):
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:3\n")
+    (tmp_path / "key").write_text("a-key")
+    check = f"{sys.executable} {ROOT}/programs/monitoring/check_tocsin.py service --url http://tocsin.example --key-file {tmp_path}/key -t 2"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        script = f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec {check}"
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script], capture_output=True, timeout=25, check=False, text=True
+        )
+    assert (done.returncode, "no answer within 2 s" in done.stdout) == (2, True), done
