@@ -25,6 +25,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     type_coerce,
 )
 
@@ -148,7 +149,8 @@ async def _add_well(
         or_(literal_column("agents.state <> 'approved'"), agents.c.name == AGENT)
     )
     may_not_count = jobs.c.agent_id.in_(own_or_undecided)
-    others = joined_jobs(jobs.c.customer_id, jobs.c.state, func.count()).where(jobs.c.state.in_(shown), *is_of_customer)
+    # Not by their state: its index would be read whole, where few jobs are looked for.
+    others = joined_jobs(jobs.c.customer_id, jobs.c.state, func.count()).where(*is_of_customer)
     others = others.group_by(jobs.c.customer_id, jobs.c.state)
     for query, sign in (
         (by_state.where(*is_of_customer), 1),
@@ -168,7 +170,7 @@ async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> JobCounts:
 
 async def newest_report(tx: ReadTx, choice: JobChoice) -> datetime | None:
     """Return when the newest report came of the agents of these jobs."""
-    query = select(func.max(agents.c.last_heard_at)).where(agents.c.id.in_(_agents_of(choice)))
+    query = select(func.max(agents.c.last_heard_at)).where(_is_asked_for(choice))
     found: datetime | None = await tx.connection.scalar(query)
     return found
 
@@ -231,20 +233,15 @@ async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineSta
 
 async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
     """Return how many agents of the jobs are silent; of all jobs or of a customer, also those that never had a job."""
-    query = select(func.count()).where(is_silent(now))
-    if choice.tests_jobs:
-        query = query.where(agents.c.id.in_(_agents_of(choice)))
-    else:
-        query = query.where(*only(choice.customer_ids, agents.c.customer_id))
+    query = select(func.count()).where(is_silent(now), _is_asked_for(choice))
     return int(await tx.connection.scalar(query) or 0)
 
 
-def _agents_of(choice: JobChoice) -> Select[tuple[str]]:
-    if not choice.tests_jobs:
-        is_of_customer = only(choice.customer_ids, agents.c.customer_id)
-        has_job = select(jobs.c.id).where(jobs.c.agent_id == agents.c.id).correlate(agents).exists()
-        return select(agents.c.id).where(*is_of_customer, has_job)
-    return joined_jobs(jobs.c.agent_id).where(*_chosen(choice))
+def _is_asked_for(choice: JobChoice) -> ColumnElement[bool]:
+    """Return whether an agent has such jobs; of all jobs or of a customer, also one that never had a job."""
+    if choice.tests_jobs:
+        return agents.c.id.in_(joined_jobs(jobs.c.agent_id).where(*_chosen(choice)))
+    return and_(true(), *only(choice.customer_ids, agents.c.customer_id))
 
 
 def conditions_of(choice: JobChoice, now: datetime) -> list[ColumnElement[bool]]:
