@@ -22,10 +22,18 @@ from app.domain.one_time_link import LinkPurpose, OneTimeLink
 from app.domain.person import Person
 from app.domain.session import Session, SignInWay
 from app.domain.sign_in_delay import FREE, FREE_OF_ADDRESS, wait_until
-from app.store.failed_sign_ins import count_failure, failures_of, forget_failures, take_back_failure
+from app.store.failed_sign_ins import (
+    count_failure,
+    failures_of,
+    forget_failures,
+    forget_old_failures,
+    take_back_failure,
+)
 from app.store.one_time_links import end_links, find_link, insert_link, use_link
 from app.store.people import PEOPLE, find_by_email, proofs_of
 from app.store.transactions import ReadTx, WriteTx
+
+_UNKNOWN = "names that nobody has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +140,10 @@ async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, 
     async with context.database.write() as tx:
         # Counted before the password is checked, and taken back if it was right: tries at the same time must not all be the first.
         await _refuse_too_fast(tx, subjects, context.clock())
+        await forget_old_failures(tx, context.clock())
         await count_failure(tx, subjects, context.clock())
         person = await find_by_email(tx, tried.email)
-        proofs = None if person is None else await proofs_of(tx, person.id)
+        proofs = await proofs_of(tx, "" if person is None else person.id)
     is_right = await is_password_right(passwords, proofs, tried.password)
     async with context.database.write() as tx:
         at = context.clock()
@@ -144,8 +153,10 @@ async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, 
             await take_back_failure(tx, subjects)
             return person
         if person is not None:
-            # Of names that nobody has there is no entry: anybody could fill the table with them.
             await note(tx, Self("somebody", at), "failed sign-in", PEOPLE.noun, person.id, {"address": browser.address})
+        else:
+            # One row as well, so that the answer takes as long, but always the same one: anybody could fill the audit log with names.
+            await count_failure(tx, [_UNKNOWN], at)
     log.warning("a sign-in failed", address=browser.address, known=person is not None)
     raise NotAllowed("the address, the password or the code is wrong", code="sign_in_failed")
 

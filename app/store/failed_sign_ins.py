@@ -29,9 +29,13 @@ async def failures_of(tx: ReadTx, subjects: Iterable[str], now: datetime) -> dic
     return {row.subject: Failures(row.failures, row.last_at) for row in rows}
 
 
-async def count_failure(tx: WriteTx, subjects: Iterable[str], now: datetime) -> None:
-    """Count one more failure of each, and forget old ones of anybody."""
+async def forget_old_failures(tx: WriteTx, now: datetime) -> None:
+    """Forget the old failures of anybody."""
     await tx.connection.execute(delete(failed_sign_ins).where(failed_sign_ins.c.last_at <= now - FORGOTTEN_AFTER))
+
+
+async def count_failure(tx: WriteTx, subjects: Iterable[str], now: datetime) -> None:
+    """Count one more failure of each, by one statement."""
     insert = sqlite.insert if tx.is_sqlite else postgresql.insert
     added = insert(failed_sign_ins).values(
         [{"subject": one, "failures": 1, "last_at": now} for one in sorted(subjects)]

@@ -64,10 +64,12 @@ async def set_external_id(tx: WriteTx, person_id: str, external_id: str | None) 
 
 
 async def proofs_of(tx: ReadTx, person_id: str, *, for_change: bool = False) -> Proofs:
-    """Return how a person can show who they are; with `for_change` the row is locked until the commit."""
+    """Return how a person can show who they are; nothing for an id of nobody. With `for_change` the row is locked until the commit."""
     columns = (people.c[name] for name in Proofs.__slots__)
     query = select(*columns).where(people.c.id == person_id)
-    row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one()
+    row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
+    if row is None:
+        return Proofs(None, None, None, None, ())
     return Proofs(**{**row._mapping, "recovery_hashes": tuple(row.recovery_hashes or ())})  # noqa: SLF001
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from sqlalchemy import event
 
 from app.domain.person import Role
 from app.domain.session import FRESH, IDLE
@@ -301,3 +302,41 @@ async def test_the_audit_log_tells_two_people_of_one_name_apart(api: Api):
     assert first["who_id"] == second["who_id"] is not None
     mine = (await api.tell("GET", "/v1/audit", params={"who_id": first["who_id"]}))["items"]
     assert {"sign in", "create"} <= {one["action"] for one in mine}
+
+
+async def test_a_failed_sign_in_does_the_same_work_for_a_known_and_an_unknown_address(api: Api):
+    """A stranger must not learn from the time of an answer which addresses exist."""
+    async with browsing(api) as browser:
+        await signed_in(api, browser)
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement.split(maxsplit=1)[0])
+
+    engines = [
+        engine.sync_engine for engine in {api.context.database.engines.reader, api.context.database.engines.writer}
+    ]
+    async with browsing(api) as stranger:
+        work = []
+        for email in ("robin@example.org", "nobody@example.org"):
+            await stranger.sign_in("warm@example.org", "wrong password here")
+            for engine in engines:
+                event.listen(engine, "before_cursor_execute", note)
+            seen.clear()
+            await stranger.sign_in(email, "wrong password here")
+            work.append(list(seen))
+            for engine in engines:
+                event.remove(engine, "before_cursor_execute", note)
+    assert work[0] == work[1]
+    assert len(work[0]) > 3
+
+
+async def test_a_sign_in_ends_the_earlier_session_of_the_browser(api: Api):
+    async with browsing(api) as browser, browsing(api) as other:
+        await signed_in(api, browser)
+        planted = browser.client.cookies["tocsin"]
+        path = await link_for(api, await person(api, "kim@example.org"))
+        assert (await browser.send(path, path)).status_code == 303
+        assert browser.client.cookies["tocsin"] != planted
+        other.client.cookies.set("tocsin", planted, domain="tocsin.test")
+        assert (await other.get("/account")).status_code == 303
