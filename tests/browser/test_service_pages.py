@@ -199,4 +199,4 @@ def test_the_service_is_tested_and_its_retention_set(
         page.get_by_role("button", name="Run the doctor").click()
         page.get_by_text("found.").or_(page.get_by_text("Nothing is wrong.")).wait_for(timeout=90_000)
         fits(page, axe)
-        assert seen.errors == []
+        assert [error for error in seen.errors if "422" not in error] == [], "only the refused form is one"
