@@ -128,7 +128,7 @@ async def show_now(
     viewer, seen = viewer_of(request, context, who), None if who.customers is None else frozenset(who.customers)
     stamp = await streams_of(request, context).stamp(who.customers)
     key = (seen, who.role, viewer, request.url.query, stamp)
-    return await kept_pages(request).page(key, who, lambda marked: _show(request, context, marked, filters))
+    return await kept_pages(request).page(key, who, lambda marked: _show(request, context, marked, filters, stamp))
 
 
 def kept_pages(request: Request) -> KeptPages:
@@ -140,8 +140,10 @@ def kept_pages(request: Request) -> KeptPages:
     return found
 
 
-async def _show(request: Request, context: AppContext, who: SignedIn, filters: NowFilters) -> HTMLResponse:
-    counted = await counts_of(request).of(who.customers)
+async def _show(
+    request: Request, context: AppContext, who: SignedIn, filters: NowFilters, stamp: str = ""
+) -> HTMLResponse:
+    counted = await counts_of(request).of(who.customers, stamp)
     viewer = viewer_of(request, context, who)
     async with context.database.read() as tx:
         every = await read_overview(tx, context, who)

@@ -18,6 +18,7 @@ from app.store.problems import Customers, read_open_alerts
 from app.store.silences import current_silences
 from app.store.transactions import ReadTx
 
+_STAMPS_MOST = 1_000
 COUNTS_LAST_S = 3.0  # 50 people who look at the same time cost one count of 100 000 jobs, not 50
 
 
@@ -29,15 +30,23 @@ class FleetCounts:
         self._lock = asyncio.Lock()
         self._counted: tuple[CustomerCounts, ...] = ()
         self._at: datetime | None = None
+        self._stamps: set[str] = set()  # those that were new since the process began, as far as there is room
 
-    async def of(self, seen: Customers) -> list[CustomerCounts]:
-        """Return the counts of the customers that may be seen, by name."""
+    async def of(self, seen: Customers, stamp: str = "") -> list[CustomerCounts]:
+        """Return the counts of the customers that may be seen, by name.
+
+        With a `stamp` that is new here they are counted again: a page that is read because something happened must not show the
+        counts of before that, and it is not read again until the next thing happens.
+        """
         async with self._lock:
             now = self._context.clock()
-            if self._at is None or not 0 <= (now - self._at).total_seconds() < COUNTS_LAST_S:
+            is_new = bool(stamp) and stamp not in self._stamps
+            if is_new or self._at is None or not 0 <= (now - self._at).total_seconds() < COUNTS_LAST_S:
                 async with self._context.database.read() as tx:
                     self._counted = tuple(await count_states(tx, None, now))
                 self._at = now
+            if is_new:
+                self._stamps = {stamp, *(self._stamps if len(self._stamps) < _STAMPS_MOST else ())}
         return [one for one in self._counted if seen is None or one.id in seen]
 
     def forget(self) -> None:

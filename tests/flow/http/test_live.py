@@ -1,14 +1,16 @@
 """The live updates of pages: of what the reader may see, and of a bounded number of pages."""
 
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from app.decide import tick as decide
+from app.domain.person import Role
 from app.http.pages.live import LiveState, LiveStreams, TooManyPages
 from tests.support.api import Api, serving
-from tests.support.browser import browsing
+from tests.support.browser import browsing, link_for, person, token_in
 
 
 @pytest.fixture
@@ -55,3 +57,32 @@ def test_one_person_keeps_no_more_pages_live_than_some_and_all_together_neither(
 async def test_who_is_not_signed_in_hears_nothing(api: Api) -> None:
     async with browsing(api) as browser:
         assert (await browser.get("/live")).headers["location"] == "/sign-in?next=/live"
+
+
+async def test_a_page_that_is_read_because_a_job_failed_counts_it(api: Api) -> None:
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.READER))
+        await browser.send(path, path)
+        await api.report({"key": "1", "agent": "files01", "job": "shares", "outcome": "success"})
+        while await decide.tick(api.context):
+            pass
+        assert "The one job is ok" in (await browser.get("/")).text
+        await api.report({"key": "2", "agent": "files01", "job": "shares", "outcome": "failure"})
+        while await decide.tick(api.context):
+            pass
+        page = (await browser.get("/")).text
+        assert "The one job is ok" not in page
+        assert "1 failed" in page
+
+
+async def test_two_people_who_see_the_same_have_their_own_names_and_tokens(api: Api) -> None:
+    tokens = set()
+    for name in ("robin&co", "kim"):
+        async with browsing(api) as browser:
+            path = await link_for(api, await person(api, f"{name}@example.org", Role.OPERATOR))
+            await browser.send(path, path)
+            page = await browser.get("/")
+            tokens.add(token_in(page))
+            assert f">{escape(name)}</a>" in page.text
+            assert "name-" not in page.text.partition("<main")[0]
+    assert len(tokens) == 2
