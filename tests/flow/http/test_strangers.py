@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from tests.support import running
+from tests.support.cpu_noise import CPU_NOISE
+from tests.support.loop_hold import serving_measured
 from tests.support.ports import lasting_port
 from tests.support.running import CLIENT, LOG, Running, serving
 
@@ -31,6 +33,9 @@ KINDS: dict[str, tuple[bool, bytes]] = {
     "mail, guessing": (True, MAIL_START + b"RCPT TO:<guess-one@c>\r\nRCPT TO:<guess-two@c>\r\n"),
     "mail, reading nothing": (True, b"EHLO stranger\r\n" + b"NOOP\r\n" * 90),
 }
+
+# How much the worker takes at a time has tests of its own; what is loaded at the start is loaded once.
+NOT_OF_REQUESTS = ("_decide_batch", "judge_events", "_fold", "_load_the_rest")
 
 
 @dataclass
@@ -115,6 +120,30 @@ def test_strangers_neither_shut_out_the_others_nor_make_them_dearer(alone: Serve
         mail_s = alone.cpu_s(alone.mail, MAILS)
     assert request_s < 2 * alone.request_s + 0.001, f"{alone.request_s=}"
     assert mail_s < 2 * alone.mail_s + 0.005, f"{alone.mail_s=}"
+
+
+@pytest.mark.slow
+def test_strangers_do_not_hold_the_loop(tmp_path: Path):
+    allow_sockets(2 * STRANGERS)
+    port = lasting_port()
+    settings = {
+        "TOCSIN_MAIL_IN_PORT": str(port),
+        "TOCSIN_MAIL_IN_A_MINUTE": "10000",
+        "TOCSIN_CONNECTIONS": str(STRANGERS - 100),
+    }
+    with serving_measured(tmp_path / "var", TOCSIN_TRUSTED_PROXIES=NO_PROXIES, **settings) as (service, holds):
+        here = Served(service, port)
+        for _ in range(20):
+            here.report()
+            here.mail()
+        holds.forget()
+        for kind in KINDS:
+            with strangers(here, kind):
+                for _ in range(10):
+                    here.report()
+                here.mail()
+            longest = holds.longest(without=NOT_OF_REQUESTS)
+            assert longest.seconds < 0.05 * CPU_NOISE, f"{kind}: {longest}"
 
 
 def test_where_few_files_may_be_opened_there_are_fewer_places_and_the_log_says_so(
