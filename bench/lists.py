@@ -14,7 +14,7 @@ from bench.claim import Claim, Figure, at_most
 from bench.ground import ADMIN_KEY, Ground, Place, running
 from tests.flow.admin import test_long_history as history
 
-ROWS, CHUNK, ASKED = 40_000, 20_000, 5
+ROWS, CHUNK, ASKED = 2_000_000, 20_000, 5
 NOUNS = ("events", "runs", "alerts")
 
 
