@@ -71,7 +71,7 @@ class IdentityProvider:
         self._keys: tuple[KeySet, float] | None = None
         self._failed: tuple[str, float] | None = None
 
-    async def begin(self, *, is_proof: bool) -> tuple[str, Flow]:
+    async def start_flow(self, *, is_proof: bool) -> tuple[str, Flow]:
         """Return the address at which somebody signs in, and what their browser keeps. `is_proof`: a running session must not be enough."""
         found = await self._discover()
         flow = Flow(secrets.token_urlsafe(24), secrets.token_urlsafe(24), generate_token(64))

@@ -129,7 +129,7 @@ async def _refuse(request: Request, context: AppContext, trip: _Trip | None, ref
 
 async def _send(request: Request, context: AppContext, goes_on: str, proves: str | None) -> Response:
     _settings(context)
-    url, flow = await (await _provider(request, context)).begin(is_proof=proves is not None)
+    url, flow = await (await _provider(request, context)).start_flow(is_proof=proves is not None)
     trip = _Trip(flow, goes_on, context.clock(), proves)
     response = RedirectResponse(url, 303)
     kept = json.dumps({**asdict(trip), "began_at": trip.began_at.isoformat()}).encode()
