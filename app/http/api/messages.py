@@ -108,7 +108,9 @@ class MessageDetailOut(MessageOut):
 class MessagesRetry(StrictModel, json_schema_extra=example(transport="smtp", cause="sender")):
     """Which dead messages are meant. A field that is left out excludes none."""
 
-    transport: str | None = Field(None, max_length=12, pattern="^[a-z]+$", description="Only those of this transport.")
+    transport: str | None = Field(
+        None, max_length=12, pattern="^[a-z0-9]+$", description="Only those of this transport."
+    )
     cause: str | None = Field(
         None,
         max_length=40,
@@ -131,7 +133,7 @@ class MessagesQuery(ScopedQuery):
 
     state: Annotated[MessageState | None, Field(description="Only those in this state.")] = None
     transport: Annotated[
-        str | None, Field(max_length=12, pattern="^[a-z]+$", description="Only those of this transport.")
+        str | None, Field(max_length=12, pattern="^[a-z0-9]+$", description="Only those of this transport.")
     ] = None
     recipient_id: Annotated[Id | None, Field(description="Only those for this recipient.")] = None
     is_alert: Annotated[bool | None, Field(description="Only those that report alerts; false: only summaries.")] = None
