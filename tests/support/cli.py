@@ -37,7 +37,7 @@ class Served:
 def serving_process(folder: Path, **settings: str) -> Iterator[Served]:
     """Run `tocsin serve` on a free port until the block ends."""
     log = folder / LOG
-    process = start_service(folder, environment(port="0", **settings))
+    process = start_service(folder, environment(**({"port": "0"} | settings)))
     try:
         shown = shown_by(process, log)
         yield Served(process, shown, address_in(shown).rpartition(":")[2])
