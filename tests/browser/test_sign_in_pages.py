@@ -46,9 +46,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, port: int, provider: Runnin
 
 
 def page_of(chromium: Browser, troubles: list[str]) -> Page:
-    """Return a new page that notes what the console and the network say is wrong."""
+    """Return a new page that notes the errors of the console."""
     page = chromium.new_context().new_page()
-    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     return page
 
