@@ -78,6 +78,18 @@ async def test_an_administrator_of_one_customer_connects_no_host_of_another(api:
     assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01", "files01"]
 
 
+async def test_the_keys_show_their_role_and_their_end(api: Api) -> None:
+    [customer] = await api.items("/v1/customers")
+    ends = {"expires_at": "2099-01-31T12:00:00Z", "customers": [customer["id"]]}
+    await api.tell("POST", "/v1/keys", json={"kind": "access", "name": "night shift", "role": "operator", **ends})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await browser.send(path, path)
+        page = await browser.get("/service/keys?kind=access")
+    assert "night shift" in page.text
+    assert f'operator, {customer["name"]} · until <time datetime="2099-01-31T12:00:00' in page.text
+
+
 async def test_the_audit_shows_markup_as_text(api: Api) -> None:
     await api.tell("POST", "/v1/customers", json={"name": "Acme " + _MARKUP})
     async with browsing(api) as browser:
