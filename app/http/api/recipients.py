@@ -196,7 +196,9 @@ class AddressOut(OutModel):
     )
     address: str = Field(description="Where it is sent.")
     options: Annotated[Options | None, BeforeValidator(shown_options)] = Field(
-        None, description="What a transport to a program needs next to the address; `set` stands for a secret."
+        None,
+        exclude_if=lambda options: options is None,
+        description="What a transport to a program needs next to the address; `set` stands for a secret. Left out where there are none.",
     )
 
 
