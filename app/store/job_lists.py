@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
-from app.domain.job import Job, JobState
+from app.domain.job import Job
+from app.domain.job_status import ShownState
 from app.domain.mail_views import DayCell
 from app.domain.run import Run
 from app.store.jobs import JOBS
 from app.store.problems import Customers, only
 from app.store.repository import Page, Window
 from app.store.runs import RUNS
+from app.store.shown_state import state_now
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx
 
@@ -22,21 +24,12 @@ _NO_DAY = dict.fromkeys([name for name in DayCell.__slots__ if name != "day"], 0
 
 @dataclass(frozen=True, slots=True)
 class ListedJob:
-    """A job with the names of its agent and customer."""
+    """A job with the names of its agent and customer, and its state as counts of jobs have it (store/shown_state.py)."""
 
     job: Job
     agent: str
     customer: str
-
-    @property
-    def word(self) -> str:
-        """Its state, as counts of customers have it (store/fleet.py)."""
-        job = self.job
-        if job.failures_in_row > 0:
-            return "failed"
-        if job.state is JobState.MISSED and job.dismissed_at is not None:
-            return "warning" if job.warnings_in_row else "ok"
-        return job.state.value
+    word: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +43,14 @@ class JobSearch:
     label: str = ""
     tool: str = ""
 
-    def conditions(self) -> list[ColumnElement[bool]]:
+    def conditions(self, now: datetime) -> list[ColumnElement[bool]]:
         """Return the conditions on a query of jobs joined with their agents and customers."""
         where: list[ColumnElement[bool]] = []
         if self.words:
             columns = (jobs.c.name, agents.c.name, customers.c.name)
             where.append(or_(*(column.icontains(self.words, autoescape=True) for column in columns)))
-        if self.state == "failed":
-            where.append(jobs.c.failures_in_row > 0)
-        elif self.state in tuple(JobState):
-            where.append(and_(jobs.c.state == self.state, jobs.c.failures_in_row == 0))
+        if self.state in tuple(ShownState):
+            where.append(state_now(now) == self.state)
         where += [customers.c.name == self.customer] if self.customer else []
         where += [agents.c.name == self.agent] if self.agent else []
         name, equals, value = self.label.partition("=")
@@ -70,20 +61,26 @@ class JobSearch:
         return where
 
 
-async def search_jobs(tx: ReadTx, search: JobSearch, seen: Customers, window: Window) -> Page[ListedJob]:
+async def search_jobs(tx: ReadTx, search: JobSearch, seen: Customers, window: Window, now: datetime) -> Page[ListedJob]:
     """Return the jobs that are asked for, in the order of their ids."""
-    named = agents.c.name.label("agent_name"), customers.c.name.label("customer_name")
+    named = (
+        agents.c.name.label("agent_name"),
+        customers.c.name.label("customer_name"),
+        state_now(now).label("word"),
+    )
     columns: list[ColumnElement[Any]] = [*JOBS.mapping.columns, *named]
     query: Select[Any] = (
         select(*columns)
         .join(agents, agents.c.id == jobs.c.agent_id)
         .join(customers, customers.c.id == jobs.c.customer_id)
-        .where(*search.conditions(), *only(seen, jobs.c.customer_id), *JOBS.bounds(window))
+        .where(*search.conditions(now), *only(seen, jobs.c.customer_id), *JOBS.bounds(window))
         .order_by(jobs.c.id)
         .limit(window.limit + 1)
     )
     rows = (await tx.connection.execute(query)).all()
-    found = [ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name) for row in rows[: window.limit]]
+    found = [
+        ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name, row.word) for row in rows[: window.limit]
+    ]
     return Page(tuple(found), found[-1].job.id if len(rows) > window.limit else None)
 
 
@@ -110,3 +107,8 @@ async def count_runs(tx: ReadTx, customer_id: str, job_id: str) -> int:
     ended = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled + job_days.c.unclear
     own = job_days.c.customer_id == customer_id, job_days.c.job_id == job_id
     return int(await tx.connection.scalar(select(func.sum(ended)).where(*own)) or 0)
+
+
+async def word_of_job(tx: ReadTx, job_id: str, now: datetime) -> str:
+    """Return the state of one job."""
+    return str(await tx.connection.scalar(select(state_now(now)).where(jobs.c.id == job_id)))

@@ -31,8 +31,8 @@ class Browser:
 
     async def sign_in(self, email: str, password: str, code: str = "", goes_on: str = "/account") -> httpx.Response:
         """Sign in with a password."""
-        action = f"/sign-in?next={goes_on}"
-        return await self.send(action, action, email=email, password=password, code=code)
+        asked = f"?next={goes_on}"
+        return await self.send(f"/sign-in{asked}", f"/sign-in/password{asked}", email=email, password=password, code=code)
 
 
 def token_in(page: httpx.Response) -> str:

@@ -34,7 +34,7 @@ from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_ro
 from app.store.agents import agents_by_id
 from app.store.customers import customers_by_id
 from app.store.events import EVENTS
-from app.store.job_lists import JobSearch, count_runs, days_of_job, latest_runs, search_jobs
+from app.store.job_lists import JobSearch, count_runs, days_of_job, latest_runs, search_jobs, word_of_job
 from app.store.jobs import JOBS
 from app.store.problems import read_alerts_of_job
 from app.store.recipients import recipients_by_id
@@ -89,7 +89,9 @@ async def show_jobs(
     """Show the jobs that the address asks for."""
     search = JobSearch(asked.q, asked.state, asked.customer, asked.agent, asked.label, asked.tool)
     async with context.database.read() as tx:
-        page = await search_jobs(tx, search, who.customers, Window(_JOBS_SHOWN, after=asked.after or None))
+        page = await search_jobs(
+            tx, search, who.customers, Window(_JOBS_SHOWN, after=asked.after or None), context.clock()
+        )
     return render(request, context, who, "jobs.html", place="jobs", asked=asked, page=page)
 
 
@@ -104,6 +106,7 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         agent = (await agents_by_id(tx, [job.agent_id]))[job.agent_id]
         customer = (await customers_by_id(tx, [job.customer_id]))[job.customer_id]
         alerts = await read_alerts_of_job(tx, job.customer_id, job_id)
+        word = await word_of_job(tx, job_id, now)
         today = now.astimezone(viewer_of(request, context, who).zone).date()
         days = await days_of_job(tx, job.customer_id, job_id, today, _DAYS)
         runs = await latest_runs(tx, job_id, _RUNS_SHOWN)
@@ -123,6 +126,7 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         "job.html",
         place="jobs",
         job=job,
+        word=word,
         agent=agent,
         customer=customer,
         alerts=alerts,

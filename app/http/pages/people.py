@@ -35,7 +35,7 @@ async def show_people(
     return await _page(request, context, who, chosen=person, news=news)
 
 
-@router.post(PAGE)
+@router.post(PAGE + "/new")
 async def post_person(request: Request, context: Context, who: Owner, form: PostedForm) -> HTMLResponse:
     """Add a person, and show the link that invites them, once."""
     need_fresh(who, context, PAGE)

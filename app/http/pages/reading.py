@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 _YEAR_S = 366 * 24 * 3600
 
 
-@router.post("/reading")
+@router.post("/reading/choice")
 async def post_reading(request: Request, context: Context) -> Response:
     """Keep a theme or a language. It needs no session, for it changes nothing but how this browser sees pages."""
     form = await read_form(request)

@@ -294,7 +294,7 @@ def safe_next(text: str | None) -> str:
         parts = urlsplit(text)
     except ValueError:
         return "/"
-    return "/" if parts.scheme or parts.netloc or parts.path.startswith((SIGN_IN, "/sign-out")) else text
+    return "/" if parts.scheme or parts.netloc or parts.path.startswith((SIGN_IN, "/sign-out/now")) else text
 
 
 def language_of(request: Request) -> str:

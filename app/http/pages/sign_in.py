@@ -63,7 +63,7 @@ async def show_sign_in(request: Request, context: Context, goes_on: Next = "/") 
     return sign_in_page(request, context, goes_on)
 
 
-@router.post(SIGN_IN)
+@router.post(f"{SIGN_IN}/password")
 async def post_sign_in(request: Request, context: Context, goes_on: Next = "/") -> Response:
     """Sign in with address, password and code."""
     form = await _form_of_nobody(request, context)

@@ -13,7 +13,7 @@ from app.http.pages.session import SIGN_IN, PostedForm, SignedInPerson, forget_s
 router = APIRouter(include_in_schema=False)
 
 
-@router.post("/sign-out")
+@router.post("/sign-out/now")
 async def post_sign_out(request: Request, context: Context, who: SignedInPerson, _form: PostedForm) -> Response:
     """End this session."""
     async with context.database.write() as tx:

@@ -3,11 +3,15 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from app.core.clock import now
 from app.domain.person import Role
+from app.store.tables import alerts, jobs
 from app.worker import run
 from tests.support.api import Api, serving
 from tests.support.browser import Browser, browsing, link_for, person, token_in
@@ -117,7 +121,22 @@ async def test_a_form_without_its_token_and_a_visitor_without_a_session_change_n
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
 
 
-@pytest.mark.parametrize("path", ["/alerts", "/jobs", "/messages", "/proof", "/job"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/alerts",
+        "/jobs",
+        "/messages",
+        "/proof",
+        "/job",
+        "/people",
+        "/reading",
+        "/sign-out",
+        "/sign-in",
+        "/routing",
+        "/connect",
+    ],
+)
 async def test_the_name_of_a_page_can_still_be_a_topic_to_which_a_tool_reports(api: Api, path: str) -> None:
     answer = await api.client.post(
         path, content="backup failed", headers={"Authorization": "Bearer an-enrol-key-for-tests"}
@@ -141,3 +160,27 @@ async def test_an_address_that_somebody_else_made_does_not_say_that_something_wa
             page = (await browser.get(forged)).text
             assert 'class="undo"' not in page
             assert 'class="msg fail"' not in page
+
+
+async def test_a_job_whose_run_hangs_or_ended_unclear_looks_well_on_no_page(api: Api) -> None:
+    async with browsing(api) as browser:
+        await _opened(api, browser)
+        await api.report({"key": "2", "agent": "sql01", "job": "hangs", "outcome": "success"})
+        await api.report(
+            {"key": "3", "agent": "sql01", "job": "nightly", "outcome": "unclear", "message": "Backup of sql01"}
+        )
+        for _ in range(200):
+            if len(await api.items("/v1/runs", agent="sql01")) == 2:
+                break
+            await asyncio.sleep(0.1)
+        async with api.context.database.write() as tx:  # as the clock does where the rule `overrun` is disabled
+            hangs = update(jobs).where(jobs.c.name == "hangs").values(overrun_since=now() - timedelta(minutes=1))
+            await tx.connection.execute(hangs)
+            await tx.connection.execute(update(alerts).values(closed_at=now(), closed_reason="seen"))
+        for state, name, other in (("overrun", "hangs", "nightly"), ("unclear", "nightly", "hangs")):
+            page = (await browser.get(f"/jobs?state={state}")).text
+            assert f">{name}<" in page
+            assert f">{other}<" not in page
+        assert ">hangs<" not in (await browser.get("/jobs?state=ok")).text
+        [job] = [one for one in await api.items("/v1/jobs") if one["name"] == "hangs"]
+        assert "Overrun" in (await browser.get(f"/job/{job['id']}")).text

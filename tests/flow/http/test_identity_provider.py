@@ -194,7 +194,7 @@ async def test_the_provider_asks_again_before_people_are_changed(
         await come(browser, provider)
         clock.ahead = timedelta(minutes=11)
         form = {"name": "Ann", "email": "ann@example.org", "role": "reader", "sees": "all"}
-        where = (await browser.send("/people", "/people", **form)).headers["location"]
+        where = (await browser.send("/people", "/people/new", **form)).headers["location"]
         assert where == "/prove?next=/people"
         assert "/prove/provider?next=/people" in (await browser.get(where)).text
         assert (await come(browser, provider, "/prove/provider?next=/people")).status_code == 401  # its clock is behind
@@ -204,7 +204,7 @@ async def test_the_provider_asks_again_before_people_are_changed(
 async def test_signing_out_leads_to_the_provider_too(api: Api, provider: RunningProvider):
     async with browsing(api) as browser:
         await come(browser, provider)
-        answer = await browser.send("/account", "/sign-out")
+        answer = await browser.send("/account", "/sign-out/now")
         assert answer.headers["refresh"].startswith(f"0; url={provider.issuer}/session/end?client_id=tocsin&")
         assert (await browser.get("/account")).status_code == 303
 

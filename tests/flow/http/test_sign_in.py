@@ -85,7 +85,7 @@ async def test_no_unused_link_of_a_person_outlives_another_one_or_a_new_password
 async def test_a_page_asks_to_sign_in_and_then_goes_on_to_itself(api: Api):
     async with browsing(api) as browser:
         await signed_in(api, browser)
-        await browser.send("/account", "/sign-out")
+        await browser.send("/account", "/sign-out/now")
         where = (await browser.get("/account?done=looks")).headers["location"]
         assert where == "/sign-in?next=/account%3Fdone%3Dlooks"
         answer = await browser.send(where, where, email="Robin@Example.org ", password=PASSWORD)
@@ -125,7 +125,7 @@ async def test_a_wrong_name_password_and_code_have_the_same_answer(api: Api):
 async def test_who_guesses_waits_and_locks_nobody_else_out(api: Api):
     async with browsing(api, address="192.0.2.1") as owner:
         await signed_in(api, owner)
-        await owner.send("/account", "/sign-out")
+        await owner.send("/account", "/sign-out/now")
         async with browsing(api, address="192.0.2.9") as guesser:
             codes = [(await guesser.sign_in("robin@example.org", f"guess {n}")).status_code for n in range(7)]
             assert codes == [401] * 5 + [429] * 2
@@ -159,7 +159,7 @@ async def test_a_session_is_a_new_one_at_each_sign_in(api: Api):
         await signed_in(api, browser)
         first = browser.client.cookies["tocsin"]
         assert first != "chosen-by-an-attacker"
-        await browser.send("/account", "/sign-out")
+        await browser.send("/account", "/sign-out/now")
         await browser.sign_in("robin@example.org", PASSWORD)
         assert browser.client.cookies["tocsin"] != first
         browser.client.cookies.set("tocsin", first, domain="tocsin.test")
@@ -185,12 +185,12 @@ async def test_a_form_without_our_token_changes_nothing(api: Api):
         foreign = token_in(await other.get("/account"))
         own = token_in(await browser.get("/account"))
         for fields in ({}, {"csrf": foreign}, {"csrf": own[:-1]}):
-            assert (await browser.client.post("/sign-out", data=fields)).status_code == 403
+            assert (await browser.client.post("/sign-out/now", data=fields)).status_code == 403
         from_elsewhere = await browser.client.post(
-            "/sign-out", data={"csrf": own}, headers={"Sec-Fetch-Site": "cross-site"}
+            "/sign-out/now", data={"csrf": own}, headers={"Sec-Fetch-Site": "cross-site"}
         )
         assert from_elsewhere.status_code == 403
-        huge = await browser.client.post("/sign-out", data={"csrf": own, "x": "y" * 300_000})
+        huge = await browser.client.post("/sign-out/now", data={"csrf": own, "x": "y" * 300_000})
         assert huge.status_code == 413
         assert (await browser.get("/account")).status_code == 200
 
@@ -231,16 +231,16 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
         assert found[1] not in (await browser.get("/account")).text
         again = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock() + timedelta(seconds=30)))
         assert again.status_code == 422, "recovery codes are not replaced by a form that is sent twice"
-        await browser.send("/account", "/sign-out")
+        await browser.send("/account", "/sign-out/now")
         assert (await browser.sign_in("robin@example.org", PASSWORD, first)).status_code == 401
         clock.ahead = timedelta(minutes=1)
         code = totp.at(clock())
         assert (await browser.sign_in("robin@example.org", PASSWORD)).status_code == 401
         assert (await browser.sign_in("robin@example.org", PASSWORD, code)).status_code == 303
-        await browser.send("/account", "/sign-out")
+        await browser.send("/account", "/sign-out/now")
         assert (await browser.sign_in("robin@example.org", PASSWORD, code)).status_code == 401
         assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 303
-        await browser.send("/account", "/sign-out")
+        await browser.send("/account", "/sign-out/now")
         assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 401
 
 
@@ -292,9 +292,9 @@ async def test_the_first_link_makes_an_owner_on_this_host_only(database_url: str
 async def test_the_audit_log_tells_two_people_of_one_name_apart(api: Api):
     async with browsing(api) as browser:
         await signed_in(api, browser, "kim@one.example")
-        await browser.send("/people", "/people", name="Ann", email="ann@example.org", role="reader", sees="all")
+        await browser.send("/people", "/people/new", name="Ann", email="ann@example.org", role="reader", sees="all")
         await person(api, "kim@two.example")
-        await browser.send("/people", "/people", name="Bob", email="bob@example.org", role="reader", sees="all")
+        await browser.send("/people", "/people/new", name="Bob", email="bob@example.org", role="reader", sees="all")
     entries = (await api.tell("GET", "/v1/audit", params={"noun": "person", "action": "create"}))["items"]
     first = next(one for one in entries if (one["change"] or {}).get("email") == "ann@example.org")
     second = next(one for one in entries if (one["change"] or {}).get("email") == "bob@example.org")

@@ -9,6 +9,7 @@ from sqlalchemy import insert, update
 
 from app.admin import purge
 from app.admin.audit import note
+from app.admin.editing import Editor
 from app.core.ids import first_id_at
 from app.decide import summaries as decide
 from app.deliver import purge_files
@@ -45,7 +46,9 @@ async def test_the_audit_log_is_kept_as_long_as_history(system: SystemUnderTest)
     for days in (500, 300):
         at = system.time[0] - timedelta(days=days)
         async with system.context.database.write() as tx:
-            await note(tx, f"ann, {days} days ago", at, "change", "route", "rte_1", None)
+            await note(
+                tx, Editor(f"ann, {days} days ago", at, system.context.wakeups.wake), "change", "route", "rte_1", None
+            )
             new = update(audit).where(audit.c.at == at)
             await tx.connection.execute(new.values(id=first_id_at("aud", at) + "0" * 16))
     await purge_all(system)

@@ -124,6 +124,6 @@ async def test_a_wrong_token_names_nobody(token: Callable[[Claims], str], change
 
 async def test_an_answer_that_is_too_long_is_not_read():
     async with provider(signed) as one:
-        issuer = (await one.begin(is_proof=False))[0].partition("/authorization")[0]
+        issuer = (await one.start_flow(is_proof=False))[0].partition("/authorization")[0]
         with pytest.raises(Unavailable, match="too long"):
             await IdentityProvider(settings(f"{issuer}/huge"), "").check()
