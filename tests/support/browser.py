@@ -32,7 +32,9 @@ class Browser:
     async def sign_in(self, email: str, password: str, code: str = "", goes_on: str = "/account") -> httpx.Response:
         """Sign in with a password."""
         asked = f"?next={goes_on}"
-        return await self.send(f"/sign-in{asked}", f"/sign-in/password{asked}", email=email, password=password, code=code)
+        return await self.send(
+            f"/sign-in{asked}", f"/sign-in/password{asked}", email=email, password=password, code=code
+        )
 
 
 def token_in(page: httpx.Response) -> str:

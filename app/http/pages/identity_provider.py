@@ -69,6 +69,7 @@ class IdentityProvider:
         self._tls: ssl.SSLContext | None = None
         self._metadata: tuple[_Metadata, float] | None = None
         self._keys: tuple[KeySet, float] | None = None
+        self._read_again_at = -_RETRY_S
         self._failed: tuple[str, float] | None = None
 
     async def start_flow(self, *, is_proof: bool) -> tuple[str, Flow]:
@@ -130,7 +131,10 @@ class IdentityProvider:
         try:
             token = jwt.decode(id_token, keys, algorithms=_ALGORITHMS)
         except (JoseError, ValueError, TypeError):
-            keys = await self._key_set(asked_at - _RETRY_S)  # the provider may have new keys
+            if asked_at < self._read_again_at + _RETRY_S:  # forged tokens must not have us ask the provider each time
+                raise _refused("the signature of the id token: no key of the provider fits") from None
+            self._read_again_at = asked_at
+            keys = await self._key_set(asked_at)  # the provider may have new keys
             try:
                 token = jwt.decode(id_token, keys, algorithms=_ALGORITHMS)
             except (JoseError, ValueError, TypeError) as wrong:

@@ -88,7 +88,8 @@ async def test_a_page_asks_to_sign_in_and_then_goes_on_to_itself(api: Api):
         await browser.send("/account", "/sign-out/now")
         where = (await browser.get("/account?done=looks")).headers["location"]
         assert where == "/sign-in?next=/account%3Fdone%3Dlooks"
-        answer = await browser.send(where, where, email="Robin@Example.org ", password=PASSWORD)
+        action = where.replace("/sign-in", "/sign-in/password")
+        answer = await browser.send(where, action, email="Robin@Example.org ", password=PASSWORD)
         assert answer.headers["location"] == "/account?done=looks"
 
 
