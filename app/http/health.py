@@ -25,6 +25,7 @@ from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential
+from app.domain.message import takes_json
 from app.store import monitoring
 from app.store.attempts import latest_by_transport
 from app.store.bounced_addresses import all_bounced_addresses
@@ -149,7 +150,9 @@ async def check_service(context: AppContext, stopped: StoppedWorker | None) -> l
     database = await _database(context)
     is_current = found.at_revision == found.newest_revision
     served = {transport for worker in found.workers for transport in worker.transports}
-    kinds = sorted(served | {queue.transport for queue in found.waiting} | set(found.dead))
+    # Every worker serves every transport to a program; those that nobody uses would hide the others.
+    mail = {kind for kind in served if not takes_json(kind)}
+    kinds = sorted(mail | set(found.last) | {queue.transport for queue in found.waiting} | set(found.dead))
     patience = timedelta(minutes=context.settings.failover_after_min)
     return [
         database,

@@ -173,6 +173,7 @@ async def test_where_trouble_alone_fills_the_limit_the_scrape_is_answered(
         assert samples(text, "tocsin_jobs") == {("ok",): 1, ("failed",): 2}
 
 
+@pytest.mark.slow
 async def test_a_scrape_of_many_jobs_holds_nobody_up(sqlite_database_url: str, tmp_path: Path):
     async with serving(sqlite_database_url, tmp_path) as api:
         await api.report(WELL)

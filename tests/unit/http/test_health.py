@@ -200,3 +200,14 @@ async def test_intake_is_ready_without_a_worker(sqlite_database_url: str, tmp_pa
         answer = await api.ask("GET", "/readyz", params={"for": "intake"})
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
         assert [check["name"] for check in answer.json()["checks"]] == ["database", "migrations"]
+
+
+async def test_transports_to_programs_that_nobody_uses_are_not_listed(site: Site) -> None:
+    await site.worker_beats("smtp", "syslog", "webhook")
+    _, found = await site.ready()
+    assert [name for name in found if name.startswith("transport ")] == ["transport smtp"]
+    (one,) = await post(site.system.context, Address("webhook", "https://hooks.example/"))
+    async with delivering(site.system.context, {"webhook": FakeTransport([Sent("200", "")])}):
+        await until(site.system.context, one, MessageState.SENT)
+    _, found = await site.ready()
+    assert [name for name in found if name.startswith("transport ")] == ["transport smtp", "transport webhook"]
