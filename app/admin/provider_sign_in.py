@@ -1,4 +1,4 @@
-"""Signing in by an identity provider: who comes from there, what their groups grant them, and which person they are here."""
+"""Sign-in by an identity provider: which person somebody is here, and what their groups at the provider grant them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ _CLOCKS_DIFFER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why somebody whom the provider knows does not come in. `code` names it for the page."""
+    """Why somebody may not sign in although the provider confirmed who they are. `code` is for the page that shows it."""
 
     code: str
     detail: str
@@ -38,7 +38,7 @@ async def sign_in_by_provider(
 ) -> tuple[Person, str]:
     """Return the person that the provider named, with the rights that their groups grant now, and the token of a session.
 
-    Raises NotAllowed. Who lost all groups is signed out everywhere.
+    Raises NotAllowed. Somebody who is no longer in any of the groups is signed out everywhere.
     """
     at = context.clock()
     async with context.database.write() as tx:
@@ -48,14 +48,14 @@ async def sign_in_by_provider(
             proved_at = at if identity.auth_time is None else min(at, _time(identity.auth_time))
             token = await open_session(tx, context.secret, found, SignInWay.PROVIDER, browser, at, proved_at=proved_at)
             return found, token
-    log.warning("the identity provider knows somebody who may not sign in", cause=found.detail, address=browser.address)
+    log.warning("a sign-in by the identity provider was refused", cause=found.detail, address=browser.address)
     raise NotAllowed(found.detail, code=found.code)
 
 
 async def prove_by_provider(
     context: AppContext, identity: Identity, person: Person, session: Session, began_at: datetime
 ) -> str:
-    """Return the new token of a session whose person showed the provider again who they are, since `began_at`. Raises NotAllowed."""
+    """Return the new token of a session whose person signed in at the provider again since `began_at`. Raises NotAllowed."""
     at = context.clock()
     async with context.database.write() as tx:
         is_same = await external_id_of(tx, person.id) == identity.external_id
@@ -67,14 +67,14 @@ async def prove_by_provider(
 
 
 async def allow_link(tx: WriteTx, person_id: str, by: Editor) -> None:
-    """Let the identity provider's next sign-in with the address of this person be this person. Ends an earlier link. Raises NotFound."""
+    """Allow the next sign-in by the identity provider with this person's address to be linked to this person. Ends an earlier link. Raises NotFound."""
     person = await PEOPLE.get(tx, person_id)
     await set_external_id(tx, person_id, _may_link(person_id))
     await note(tx, by, "allow link", PEOPLE.noun, person.id, {"email": person.email})
 
 
 async def end_link(tx: WriteTx, person_id: str, by: Editor) -> None:
-    """Separate a person from who they are at the identity provider, and sign them out. Raises NotFound."""
+    """Remove the link between a person and the identity provider, and sign the person out. Raises NotFound."""
     person = await PEOPLE.get(tx, person_id)
     await set_external_id(tx, person_id, None)
     await revoke_sessions(tx, person_id, by.at)
@@ -96,14 +96,14 @@ async def _find_person(tx: WriteTx, settings: OidcSettings, identity: Identity, 
     customers = None if grant is None else await _customers_of(tx, grant)
     if settings.grants and (grant is None or customers == ()):
         if person is not None:
-            await _take_everything(tx, person, identity, by)
+            await _end_access(tx, person, identity, by)
         return _Refusal("provider_no_group", "no group of this person may sign in here")
     if person is None:
         found = await _link(tx, settings, identity, by)
         if found is None and settings.lets_new_in and grant is not None and identity.email:
             found = await _add(tx, identity, grant, customers, by)
         if found is None:
-            return _Refusal("provider_unknown", "nobody here is this person of the identity provider")
+            return _Refusal("provider_unknown", "no person here is linked to this account of the identity provider")
         if isinstance(found, _Refusal):
             return found
         person = found
@@ -111,20 +111,22 @@ async def _find_person(tx: WriteTx, settings: OidcSettings, identity: Identity, 
         return _Refusal("provider_unknown", "this person may not sign in")
     if grant is None:
         return person
-    # Also of the last owner: who is not one at the provider must not stay one here. `tocsin people` makes another on the host.
+    # This also removes the last owner: somebody who is no owner at the provider must not stay one here. `tocsin people` on the host adds another.
     after = replace(person, role=Role(grant.role), customers=customers)
     return await save(tx, PEOPLE, person, after, by) if PEOPLE.edits(person, after) else person
 
 
 async def _link(tx: WriteTx, settings: OidcSettings, identity: Identity, by: Editor) -> Person | _Refusal | None:
-    """Return the person with the address of somebody who comes for the first time, if they may be taken for that person."""
+    """Return the person with the e-mail of somebody who signs in for the first time, if the link is allowed."""
     person = None if identity.email is None else await find_by_email(tx, identity.email)
     if person is None:
         return None
     before = await external_id_of(tx, person.id)
     is_allowed = before == _may_link(person.id) and identity.is_email_verified is not False
     if not is_allowed and not (before is None and settings.links_by_email and identity.is_email_verified is True):
-        return _Refusal("provider_not_linked", "a person with this address exists, and nobody allowed the link")
+        return _Refusal(
+            "provider_not_linked", "a person with this e-mail exists, and an owner has not allowed the link"
+        )
     await set_external_id(tx, person.id, identity.external_id)
     await note(tx, by, "link", PEOPLE.noun, person.id, {"external_id": identity.external_id})
     return person
@@ -143,8 +145,8 @@ async def _add(
     return person
 
 
-async def _take_everything(tx: WriteTx, person: Person, identity: Identity, by: Editor) -> None:
-    """Sign out somebody who lost all groups, and end their links."""
+async def _end_access(tx: WriteTx, person: Person, identity: Identity, by: Editor) -> None:
+    """Sign out somebody who is no longer in any of the groups, and revoke their one-time links."""
     ended = await revoke_sessions(tx, person.id, by.at)
     await end_links(tx, person.id)
     change = {"ended_sessions": ended, "groups": list(identity.groups)[:20]}
@@ -152,7 +154,7 @@ async def _take_everything(tx: WriteTx, person: Person, identity: Identity, by: 
 
 
 async def _customers_of(tx: WriteTx, grant: GroupGrant) -> tuple[str, ...] | None:
-    """Return the ids of the customers that a grant names; None: every one. Names of none grant nothing."""
+    """Return the ids of the customers that a grant names; None: every customer. Names that match no customer grant nothing."""
     if grant.customers is None:
         return None
     ids: Sequence[str] = await ids_of_customers(tx, grant.customers)

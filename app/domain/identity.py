@@ -1,11 +1,11 @@
-"""Who somebody is, as an identity provider says it. Pure."""
+"""Who somebody is, as an identity provider confirms it. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`auth_time`: when they last showed the provider who they are, in seconds since 1970, if it says so."""
+    """`auth_time`: when they last signed in at the provider, in seconds since 1970, if it says so."""
 
     issuer: str
     subject: str
@@ -23,7 +23,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a browser keeps while somebody signs in at the provider."""
+    """What one authorization request and its callback share; the browser keeps it encrypted."""
 
     state: str
     nonce: str

@@ -7,7 +7,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page
 
-from app.http.pages.provider import BACK
+from app.http.pages.provider import CALLBACK
 from tests.support.cli import Served, serving_process
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, RunningProvider, running_provider
 from tests.support.ports import lasting_port
@@ -23,7 +23,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def provider(port: int) -> Iterator[RunningProvider]:
-    with running_provider(f"http://127.0.0.1:{port}{BACK}") as running:
+    with running_provider(f"http://127.0.0.1:{port}{CALLBACK}") as running:
         kim = {"email": "kim@example.org", "email_verified": True, "name": "Kim Lee", "groups": ["backup"]}
         running.set_up(people={"kim": kim}, who="kim")
         yield running

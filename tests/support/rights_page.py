@@ -32,7 +32,7 @@ OPEN = {
     "GET /sign-in": "nothing: here people sign in",
     "POST /sign-in/password": "nothing: here people sign in",
     "GET /sign-in/provider": "nothing: here people sign in",
-    "GET /sign-in/provider/back": "nothing: here people sign in",
+    "GET /sign-in/provider/callback": "nothing: here people sign in",
     "GET /unsubscribe/{token}": "a signed link of a mail",
     "POST /unsubscribe/{token}": "a signed link of a mail",
     "POST /v1/relay/set-up": "a one-time code",

@@ -1,4 +1,4 @@
-"""Asks an identity provider who somebody is: OpenID Connect, the authorization code flow with PKCE.
+"""Sign-in by an identity provider: OpenID Connect, the authorization code flow with PKCE.
 
 OpenID Connect Core 1.0 and Discovery 1.0, RFC 7636 (PKCE), RFC 9207 (`iss` of the answer), RP-Initiated Logout 1.0.
 
@@ -35,9 +35,9 @@ from app.deliver.transports.public_only import PublicOnly
 from app.domain.identity import Flow, Identity
 
 _TIMEOUT_S = 10.0  # for one request, from the look-up of the name to the end of the answer
-_AT_ONCE = 8
-_KEPT_S = 3600.0  # what the provider says of itself, and its keys
-_RETRY_S = 5.0  # a provider that does not answer, or new keys, are asked for again after that
+_REQUESTS_MOST = 8
+_KEPT_S = 3600.0  # the discovery document and the keys
+_RETRY_S = 5.0  # wait before a provider that did not answer, or its keys, are requested again
 _LEEWAY_S = 60
 _OK = 200
 # Only signatures that need the provider's private key: with HS256, whoever knows a public key could sign (RFC 8725 section 2.1).
@@ -59,21 +59,21 @@ class _Metadata:
 
 
 class IdentityProvider:
-    """One provider: what it says of itself and its keys are kept for an hour."""
+    """One provider. Its discovery document and its keys are cached for an hour."""
 
     def __init__(self, settings: OidcSettings, redirect_uri: str) -> None:
         self._settings = settings
         self._redirect_uri = redirect_uri
         self._lock = asyncio.Lock()
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._limit = asyncio.Semaphore(_REQUESTS_MOST)
         self._tls: ssl.SSLContext | None = None
         self._metadata: tuple[_Metadata, float] | None = None
         self._keys: tuple[KeySet, float] | None = None
-        self._read_again_at = -_RETRY_S
+        self._keys_read_again_at = -_RETRY_S
         self._failed: tuple[str, float] | None = None
 
-    async def start_flow(self, *, is_proof: bool) -> tuple[str, Flow]:
-        """Return the address at which somebody signs in, and what their browser keeps. `is_proof`: a running session must not be enough."""
+    async def authorization_request(self, *, is_proof: bool) -> tuple[str, Flow]:
+        """Return the address of an authorization request, and what the callback is checked against. `is_proof`: the provider must ask for a sign-in even if it has a session."""
         found = await self._discover()
         flow = Flow(secrets.token_urlsafe(24), secrets.token_urlsafe(24), generate_token(64))
         more = {"prompt": "login", "max_age": "0"} if is_proof else {}
@@ -91,26 +91,26 @@ class IdentityProvider:
         )
         return url, flow
 
-    async def finish(self, flow: Flow, answer: Mapping[str, str]) -> Identity:
-        """Return who came back from the provider with this answer. Raises NotAllowed, and Unavailable if the provider does not answer."""
+    async def exchange_code(self, flow: Flow, answer: Mapping[str, str]) -> Identity:
+        """Check the callback, exchange its code for tokens, and return who signed in. Raises NotAllowed, and Unavailable if the provider does not answer."""
         found = await self._discover()
         given = answer.get("iss")
         if (given is None and found.names_issuer) or given not in (None, self._settings.issuer):
             raise _refused("the answer is from another issuer")
         if "error" in answer or "code" not in answer:
-            raise _refused(f"the provider says {answer.get('error', 'nothing')[:100]}")
+            raise _refused(f"the provider answered {answer.get('error', 'nothing')[:100]}")
         form, headers = self._token_form(found, answer["code"], flow.verifier)
-        status, body = await self._ask("POST", found.token, headers, form)
-        tokens = _object(body)
+        status, body = await self._request("POST", found.token, headers, form)
+        tokens = _json_object(body)
         id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
         if status != _OK or not isinstance(id_token, str):
             raise _refused(f"the provider refuses the code: {status} {str(tokens.get('error', ''))[:100]}")
         claims = await self._check_id_token(id_token, access_token, flow.nonce)
-        if isinstance(access_token, str) and found.userinfo is not None and self._misses(claims):
-            status, body = await self._ask("GET", found.userinfo, {"authorization": f"Bearer {access_token}"})
-            known = _object(body) if status == _OK else {}
-            if known.get("sub") == claims["sub"]:
-                claims = {**known, **claims}
+        if isinstance(access_token, str) and found.userinfo is not None and self._needs_userinfo(claims):
+            status, body = await self._request("GET", found.userinfo, {"authorization": f"Bearer {access_token}"})
+            document = _json_object(body) if status == _OK else {}
+            if document.get("sub") == claims["sub"]:
+                claims = {**document, **claims}
         return self._identity(claims)
 
     async def logout_url(self, back: str) -> str | None:
@@ -122,7 +122,7 @@ class IdentityProvider:
         return url
 
     async def check(self) -> None:
-        """Raise Unavailable unless the provider can be used: it describes itself, and has keys."""
+        """Raise Unavailable unless the provider can be used: its discovery document and its keys can be read."""
         await self._key_set(0.0)
 
     async def _check_id_token(self, id_token: str, access_token: object, nonce: str) -> Claims:
@@ -131,9 +131,11 @@ class IdentityProvider:
         try:
             token = jwt.decode(id_token, keys, algorithms=_ALGORITHMS)
         except (JoseError, ValueError, TypeError):
-            if asked_at < self._read_again_at + _RETRY_S:  # forged tokens must not have us ask the provider each time
-                raise _refused("the signature of the id token: no key of the provider fits") from None
-            self._read_again_at = asked_at
+            if (
+                asked_at < self._keys_read_again_at + _RETRY_S
+            ):  # forged tokens must not cause a request to the provider each time
+                raise _refused("the signature of the id token matches no key of the provider") from None
+            self._keys_read_again_at = asked_at
             keys = await self._key_set(asked_at)  # the provider may have new keys
             try:
                 token = jwt.decode(id_token, keys, algorithms=_ALGORITHMS)
@@ -155,11 +157,11 @@ class IdentityProvider:
             raise _refused("the id token has no usable subject")
         return dict(claims)
 
-    def _misses(self, claims: Claims) -> bool:
-        return "email" not in claims or _at(claims, self._settings.groups_claim) is None
+    def _needs_userinfo(self, claims: Claims) -> bool:
+        return "email" not in claims or _claim(claims, self._settings.groups_claim) is None
 
     def _identity(self, claims: Claims) -> Identity:
-        groups = _at(claims, self._settings.groups_claim)
+        groups = _claim(claims, self._settings.groups_claim)
         listed: Sequence[object] = groups if isinstance(groups, list) else [] if groups is None else [groups]
         email, name, verified = claims.get("email"), claims.get("name"), claims.get("email_verified")
         auth_time = claims.get("auth_time")
@@ -193,27 +195,27 @@ class IdentityProvider:
             if self._metadata is not None and at < self._metadata[1] + _KEPT_S:
                 return self._metadata[0]
             if self._failed is not None and at < self._failed[1] + _RETRY_S:
-                raise _silent(self._failed[0])
+                raise _unavailable(self._failed[0])
             try:
-                status, body = await self._ask(
+                status, body = await self._request(
                     "GET", f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration", {}
                 )
-                found = self._read_metadata(status, _object(body))
+                found = self._read_metadata(status, _json_object(body))
             except Unavailable as cause:
                 self._failed = cause.detail, time.monotonic()
                 raise
             self._metadata, self._failed = (found, time.monotonic()), None
             return found
 
-    def _read_metadata(self, status: int, known: Claims) -> _Metadata:
-        if status != _OK or known.get("issuer") != self._settings.issuer:
-            raise _silent(
-                f"its description at /.well-known/openid-configuration has status {status} and the issuer {str(known.get('issuer'))[:200]!r}"
+    def _read_metadata(self, status: int, document: Claims) -> _Metadata:
+        if status != _OK or document.get("issuer") != self._settings.issuer:
+            raise _unavailable(
+                f"its discovery document at /.well-known/openid-configuration has status {status} and the issuer {str(document.get('issuer'))[:200]!r}"
             )
         schemes = ("https",) if self._settings.issuer.startswith("https://") else ("https", "http")
 
         def address(name: str) -> str | None:
-            value = known.get(name)
+            value = document.get(name)
             return value if isinstance(value, str) and urlsplit(value).scheme in schemes else None
 
         authorization, token, jwks = (
@@ -222,53 +224,53 @@ class IdentityProvider:
             address("jwks_uri"),
         )
         if authorization is None or token is None or jwks is None:
-            raise _silent("its description lacks an address, or has one that is not https")
-        ways = known.get("token_endpoint_auth_methods_supported")
+            raise _unavailable("its discovery document lacks an endpoint, or has one that is not https")
+        methods = document.get("token_endpoint_auth_methods_supported")
         return _Metadata(
             authorization,
             token,
             jwks,
             address("userinfo_endpoint"),
             address("end_session_endpoint"),
-            sends_secret_in_form=isinstance(ways, list) and "client_secret_basic" not in ways,
-            names_issuer=known.get("authorization_response_iss_parameter_supported") is True,
+            sends_secret_in_form=isinstance(methods, list) and "client_secret_basic" not in methods,
+            names_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
     async def _key_set(self, newer_than: float) -> KeySet:
-        """Return the keys of the provider; such as were read after `newer_than`, by the monotonic clock."""
+        """Return the keys of the provider that were read at or after `newer_than` (monotonic clock)."""
         found = await self._discover()
         async with self._lock:
             kept = self._keys
             if kept is not None and kept[1] >= newer_than and time.monotonic() < kept[1] + _KEPT_S:
                 return kept[0]
-            status, body = await self._ask("GET", found.jwks, {})
-            known = _object(body).get("keys")
+            status, body = await self._request("GET", found.jwks, {})
+            listed = _json_object(body).get("keys")
             usable = (
-                [one for one in known if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP")]
-                if isinstance(known, list)
+                [one for one in listed if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP")]
+                if isinstance(listed, list)
                 else []
             )
             try:
                 keys = KeySet.import_key_set({"keys": [one for one in usable if one.get("use", "sig") == "sig"]})
             except (JoseError, ValueError, TypeError, KeyError) as wrong:
-                raise _silent(f"its keys cannot be read: {type(wrong).__name__}") from None
+                raise _unavailable(f"its keys cannot be read: {type(wrong).__name__}") from None
             if status != _OK or not usable:
-                raise _silent(f"its keys have status {status}, and {len(usable)} are usable")
+                raise _unavailable(f"its keys have status {status}, and {len(usable)} are usable")
             self._keys = keys, time.monotonic()
             return keys
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
+    async def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
         """Return the status and the body of an answer. Raises Unavailable."""
-        if self._turns.locked():
-            raise _silent("too many people sign in at this moment")
-        async with self._turns:
+        if self._limit.locked():
+            raise _unavailable("too many people sign in at this moment")
+        async with self._limit:
             if self._tls is None:
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
             try:
                 with anyio.fail_after(_TIMEOUT_S):
                     return await self._exchange(method, url, {**_HEADERS, **headers}, body)
             except TimeoutError:
-                raise _silent(f"it did not answer within {_TIMEOUT_S:g} s") from None
+                raise _unavailable(f"it did not answer within {_TIMEOUT_S:g} s") from None
             except (
                 httpcore.NetworkError,
                 httpcore.TimeoutException,
@@ -276,7 +278,7 @@ class IdentityProvider:
                 OSError,
                 ValueError,
             ) as cause:
-                raise _silent(f"it cannot be reached: {str(cause)[:200] or type(cause).__name__}") from None
+                raise _unavailable(f"it cannot be reached: {str(cause)[:200] or type(cause).__name__}") from None
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         network = PublicOnly(is_allowed=lambda _: True)
@@ -290,8 +292,8 @@ class IdentityProvider:
             return response.status, read
 
 
-def _at(claims: Claims, name: str) -> object:
-    """Return a claim by its name; where there is none, dots lead into objects."""
+def _claim(claims: Claims, name: str) -> object:
+    """Return a claim by its name. If there is none, a dotted name is read as a path into objects."""
     if name in claims:
         return claims[name]
     found: object = claims
@@ -300,7 +302,7 @@ def _at(claims: Claims, name: str) -> object:
     return found
 
 
-def _object(body: bytes) -> Claims:
+def _json_object(body: bytes) -> Claims:
     try:
         read = json.loads(body)
     except (ValueError, RecursionError):
@@ -309,7 +311,7 @@ def _object(body: bytes) -> Claims:
 
 
 def _basic(client_id: str, secret: str) -> str:
-    """Return the header that names a client (RFC 6749 section 2.3.1: both parts are form-encoded first)."""
+    """Return the header that authenticates a client (RFC 6749 section 2.3.1: both parts are form-encoded first)."""
     return "Basic " + base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
@@ -318,5 +320,5 @@ def _refused(why: str) -> NotAllowed:
     return NotAllowed("the identity provider did not confirm the sign-in", code="provider_refused")
 
 
-def _silent(why: str) -> Unavailable:
+def _unavailable(why: str) -> Unavailable:
     return Unavailable(f"the identity provider cannot be used: {why}", code="provider_unavailable")

@@ -1,7 +1,7 @@
-"""/sign-in/provider and /prove/provider: to the identity provider and back.
+"""/sign-in/provider and /prove/provider: the authorization request to the identity provider, and its callback.
 
-What a browser must bring back with the answer (state, nonce, PKCE verifier) is in an encrypted cookie of its own, for ten minutes: an answer
-that another browser was sent to, or that is older, signs nobody in.
+What belongs to one authorization request (state, nonce, PKCE verifier) is kept for ten minutes in an encrypted cookie of its own. A callback without
+that cookie, from another browser or later than that, signs nobody in.
 """
 
 import base64
@@ -40,62 +40,62 @@ if TYPE_CHECKING:
     from app.http.pages.identity_provider import IdentityProvider
 
 router = APIRouter(include_in_schema=False)
-START, BACK, PROVE_START = f"{SIGN_IN}/provider", f"{SIGN_IN}/provider/back", f"{PROVE}/provider"
-_LASTS = timedelta(minutes=10)
+START, CALLBACK, PROVE_START = f"{SIGN_IN}/provider", f"{SIGN_IN}/provider/callback", f"{PROVE}/provider"
+_PENDING_FOR = timedelta(minutes=10)
 _STATE_LONGEST, _ANSWER_LONGEST = 100, 8000
 Next = Annotated[str, Query(alias="next", max_length=2000)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Trip:
-    """Somebody on the way to the provider. `proves` is the session whose person shows again who they are."""
+class _PendingSignIn:
+    """A sign-in that waits for the provider's callback. `proof_of`: the id of the session whose person must prove again who they are."""
 
     flow: Flow
-    goes_on: str
+    return_to: str
     began_at: datetime
-    proves: str | None = None
+    proof_of: str | None = None
 
 
 @router.get(START)
-async def go_to_provider(request: Request, context: Context, goes_on: Next = "/") -> Response:
-    """Send somebody to the identity provider to sign in there."""
+async def start_sign_in(request: Request, context: Context, return_to: Next = "/") -> Response:
+    """Redirect somebody to the identity provider to sign in there."""
     if await find_signed_in(request) is not None:
-        return RedirectResponse(safe_next(goes_on), 303)
+        return RedirectResponse(safe_next(return_to), 303)
     try:
-        return await _send(request, context, safe_next(goes_on), None)
+        return await _redirect_to_provider(request, context, safe_next(return_to), None)
     except Unavailable as refused:
-        return sign_in_page(request, context, goes_on, refused)
+        return sign_in_page(request, context, return_to, refused)
 
 
 @router.get(PROVE_START)
-async def go_to_prove(request: Request, context: Context, who: SignedInPerson, goes_on: Next = "/") -> Response:
-    """Send somebody who is signed in to the identity provider, which must ask again who they are."""
+async def start_proof(request: Request, context: Context, who: SignedInPerson, return_to: Next = "/") -> Response:
+    """Redirect somebody who is signed in to the identity provider, which must ask them to sign in again."""
     try:
-        return await _send(request, context, safe_next(goes_on), who.session.id)
+        return await _redirect_to_provider(request, context, safe_next(return_to), who.session.id)
     except Unavailable as refused:
-        return await prove_page(request, context, who, goes_on, refused)
+        return await prove_page(request, context, who, return_to, refused)
 
 
-@router.get(BACK)
-async def come_back(request: Request, context: Context) -> Response:
-    """Sign in who comes back from the identity provider, and go on to the page that was asked for."""
+@router.get(CALLBACK)
+async def callback(request: Request, context: Context) -> Response:
+    """Sign in the person that the identity provider confirms, and redirect to the page that was asked for."""
     settings = _settings(context)
     answer = {name: value for name, value in request.query_params.items() if len(value) <= _ANSWER_LONGEST}
     state = answer.get("state", "")[:_STATE_LONGEST]
-    trip = _read_trip(context, request.cookies.get(_cookie(context, state), ""), state)
+    pending = _read_pending(context, request.cookies.get(_cookie(context, state), ""), state)
     try:
-        token = await _arrive(request, context, settings, trip, answer)
+        token = await _finish_sign_in(request, context, settings, pending, answer)
     except (NotAllowed, Unavailable) as refused:
-        response = await _refuse(request, context, trip, refused)
+        response = await _show_refusal(request, context, pending, refused)
     else:
-        response = RedirectResponse("/" if trip is None else trip.goes_on, 303)
+        response = RedirectResponse("/" if pending is None else pending.return_to, 303)
         keep_session(response, context, token)
-    set_cookie(response, context, _cookie(context, state), "", 0)  # one answer for each way there
+    set_cookie(response, context, _cookie(context, state), "", 0)  # one callback for each authorization request
     return response
 
 
 async def provider_logout(request: Request, context: AppContext) -> str | None:
-    """Return the address that ends the session at the provider too; None if it has none, or does not answer."""
+    """Return the address that ends the session at the provider too; None if the provider has none or does not answer."""
     if context.settings.oidc is None:
         return None
     try:
@@ -104,48 +104,58 @@ async def provider_logout(request: Request, context: AppContext) -> str | None:
         return None
 
 
-async def _arrive(
-    request: Request, context: AppContext, settings: OidcSettings, trip: _Trip | None, answer: Mapping[str, str]
+async def _finish_sign_in(
+    request: Request,
+    context: AppContext,
+    settings: OidcSettings,
+    pending: _PendingSignIn | None,
+    answer: Mapping[str, str],
 ) -> str:
-    """Return the token of the session that an answer of the provider begins, or proves. Raises NotAllowed, Unavailable."""
+    """Return the token of a new session, or of the session that is proven again. Raises NotAllowed, Unavailable."""
     who = await find_signed_in(request)
-    if trip is None or (trip.proves is not None and (who is None or who.session.id != trip.proves)):
+    if pending is None or (pending.proof_of is not None and (who is None or who.session.id != pending.proof_of)):
         raise NotAllowed("this took longer than ten minutes, or began in another browser", code="provider_expired")
-    identity = await (await _provider(request, context)).finish(trip.flow, answer)
-    if who is not None and trip.proves is not None:
-        return await prove_by_provider(context, identity, who.person, who.session, trip.began_at)
+    identity = await (await _provider(request, context)).exchange_code(pending.flow, answer)
+    if who is not None and pending.proof_of is not None:
+        return await prove_by_provider(context, identity, who.person, who.session, pending.began_at)
     _, token = await sign_in_by_provider(context, settings, identity, browser_of(request))
     await end_earlier(request)
     return token
 
 
-async def _refuse(request: Request, context: AppContext, trip: _Trip | None, refused: TocsinError) -> Response:
-    goes_on = "/" if trip is None else trip.goes_on
+async def _show_refusal(
+    request: Request, context: AppContext, pending: _PendingSignIn | None, refused: TocsinError
+) -> Response:
+    return_to = "/" if pending is None else pending.return_to
     who = await find_signed_in(request)
-    if who is not None and trip is not None and trip.proves is not None:
-        return await prove_page(request, context, who, goes_on, refused)
-    return sign_in_page(request, context, goes_on, refused)
+    if who is not None and pending is not None and pending.proof_of is not None:
+        return await prove_page(request, context, who, return_to, refused)
+    return sign_in_page(request, context, return_to, refused)
 
 
-async def _send(request: Request, context: AppContext, goes_on: str, proves: str | None) -> Response:
+async def _redirect_to_provider(
+    request: Request, context: AppContext, return_to: str, proof_of: str | None
+) -> Response:
     _settings(context)
-    url, flow = await (await _provider(request, context)).start_flow(is_proof=proves is not None)
-    trip = _Trip(flow, goes_on, context.clock(), proves)
+    url, flow = await (await _provider(request, context)).authorization_request(is_proof=proof_of is not None)
+    pending = _PendingSignIn(flow, return_to, context.clock(), proof_of)
     response = RedirectResponse(url, 303)
-    kept = json.dumps({**asdict(trip), "began_at": trip.began_at.isoformat()}).encode()
-    cookie = _box(context).encrypt(kept).decode()
-    set_cookie(response, context, _cookie(context, flow.state), cookie, round(_LASTS.total_seconds()))
+    kept = json.dumps({**asdict(pending), "began_at": pending.began_at.isoformat()}).encode()
+    cookie = _cipher(context).encrypt(kept).decode()
+    set_cookie(response, context, _cookie(context, flow.state), cookie, round(_PENDING_FOR.total_seconds()))
     return response
 
 
-def _read_trip(context: AppContext, cookie: str, state: str) -> _Trip | None:
+def _read_pending(context: AppContext, cookie: str, state: str) -> _PendingSignIn | None:
     try:
-        kept = json.loads(_box(context).decrypt(cookie.encode()))
+        kept = json.loads(_cipher(context).decrypt(cookie.encode()))
     except (InvalidToken, ValueError):
         return None
-    trip = _Trip(Flow(**kept["flow"]), kept["goes_on"], datetime.fromisoformat(kept["began_at"]), kept["proves"])
-    is_ours = hmac.compare_digest(trip.flow.state.encode(), state.encode())
-    return trip if is_ours and timedelta(0) <= context.clock() - trip.began_at <= _LASTS else None
+    pending = _PendingSignIn(
+        Flow(**kept["flow"]), kept["return_to"], datetime.fromisoformat(kept["began_at"]), kept["proof_of"]
+    )
+    is_ours = hmac.compare_digest(pending.flow.state.encode(), state.encode())
+    return pending if is_ours and timedelta(0) <= context.clock() - pending.began_at <= _PENDING_FOR else None
 
 
 def _settings(context: AppContext) -> OidcSettings:
@@ -161,7 +171,7 @@ async def _provider(request: Request, context: AppContext) -> "IdentityProvider"
         def load() -> "IdentityProvider":
             from app.http.pages.identity_provider import IdentityProvider  # noqa: PLC0415  (takes 0.2 s to import)
 
-            return IdentityProvider(settings, f"{context.settings.public_url}{BACK}")
+            return IdentityProvider(settings, f"{context.settings.public_url}{CALLBACK}")
 
         state.identity_provider = await load_in_turn(load)
     provider: IdentityProvider = state.identity_provider
@@ -169,9 +179,9 @@ async def _provider(request: Request, context: AppContext) -> "IdentityProvider"
 
 
 def _cookie(context: AppContext, state: str) -> str:
-    """Return the name of the cookie of one way to the provider: two tabs must not take each other's."""
-    return f"{cookie_prefix(context)}tocsin-way-{context.secret.hash_key(f'way:{state}')[:12]}"
+    """Return the name of the cookie of one authorization request: two tabs must not use each other's."""
+    return f"{cookie_prefix(context)}tocsin-sign-in-{context.secret.hash_key(f'sign-in:{state}')[:12]}"
 
 
-def _box(context: AppContext) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(context.secret.derive("way to the identity provider")))
+def _cipher(context: AppContext) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(context.secret.derive("pending sign-in")))

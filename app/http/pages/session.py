@@ -159,8 +159,8 @@ async def need_person(request: Request) -> SignedIn:
     if request.headers.get("hx-request"):  # htmx would put the page of the redirect into a part of this one
         raise HTTPException(401, "you are signed out", headers={"HX-Redirect": SIGN_IN})
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    goes_on = asked if request.method in ("GET", "HEAD") and asked != "/" else "/"
-    where = SIGN_IN if goes_on == "/" else f"{SIGN_IN}?next={quote(goes_on, safe='/')}"
+    return_to = asked if request.method in ("GET", "HEAD") and asked != "/" else "/"
+    where = SIGN_IN if return_to == "/" else f"{SIGN_IN}?next={quote(return_to, safe='/')}"
     raise HTTPException(303, "sign in first", headers={"Location": where})
 
 

@@ -56,46 +56,46 @@ Next = Annotated[str, Query(alias="next", max_length=2000)]
 
 
 @router.get(SIGN_IN)
-async def show_sign_in(request: Request, context: Context, goes_on: Next = "/") -> Response:
+async def show_sign_in(request: Request, context: Context, return_to: Next = "/") -> Response:
     """Show how to sign in; somebody who is signed in goes on at once."""
     if await find_signed_in(request) is not None:
-        return RedirectResponse(safe_next(goes_on), 303)
-    return sign_in_page(request, context, goes_on)
+        return RedirectResponse(safe_next(return_to), 303)
+    return sign_in_page(request, context, return_to)
 
 
 @router.post(f"{SIGN_IN}/password")
-async def post_sign_in(request: Request, context: Context, goes_on: Next = "/") -> Response:
+async def post_sign_in(request: Request, context: Context, return_to: Next = "/") -> Response:
     """Sign in with address, password and code."""
     form = await _form_of_nobody(request, context)
     tried = _try_in(request, context, form, text_of(form, "email"))
     try:
         person, session = await sign_in_by_password(context, _passwords(request), tried, browser_of(request))
     except (NotAllowed, TooManyTries) as refused:
-        return sign_in_page(request, context, goes_on, refused, tried.email)
+        return sign_in_page(request, context, return_to, refused, tried.email)
     await end_earlier(request)
-    answer = RedirectResponse(safe_next(goes_on), 303)
+    answer = RedirectResponse(safe_next(return_to), 303)
     keep_session(answer, context, session)
     _remember_browser(request, answer, context, person.email)
     return answer
 
 
 @router.get(PROVE)
-async def show_prove(request: Request, context: Context, who: SignedInPerson, goes_on: Next = "/") -> HTMLResponse:
+async def show_prove(request: Request, context: Context, who: SignedInPerson, return_to: Next = "/") -> HTMLResponse:
     """Ask somebody who is signed in to show again who they are."""
-    return await prove_page(request, context, who, goes_on)
+    return await prove_page(request, context, who, return_to)
 
 
 @router.post(PROVE)
 async def post_prove(
-    request: Request, context: Context, who: SignedInPerson, form: PostedForm, goes_on: Next = "/"
+    request: Request, context: Context, who: SignedInPerson, form: PostedForm, return_to: Next = "/"
 ) -> Response:
     """Check the password again; the session gets a new token."""
     tried = _try_in(request, context, form, who.person.email)
     try:
         session = await prove_by_password(context, _passwords(request), tried, browser_of(request), who.session)
     except (NotAllowed, TooManyTries) as refused:
-        return await prove_page(request, context, who, goes_on, refused)
-    answer = RedirectResponse(safe_next(goes_on), 303)
+        return await prove_page(request, context, who, return_to, refused)
+    answer = RedirectResponse(safe_next(return_to), 303)
     keep_session(answer, context, session)
     return answer
 
@@ -135,7 +135,7 @@ def browser_of(request: Request) -> Browser:
 
 
 def sign_in_page(
-    request: Request, context: AppContext, goes_on: str, refused: TocsinError | None = None, email: str = ""
+    request: Request, context: AppContext, return_to: str, refused: TocsinError | None = None, email: str = ""
 ) -> HTMLResponse:
     """Return the page that asks who somebody is."""
     kept, csrf = _form_token(request, context)
@@ -145,7 +145,7 @@ def sign_in_page(
         None,
         "sign_in.html",
         status=200 if refused is None else refused.status,
-        goes_on=safe_next(goes_on),
+        return_to=safe_next(return_to),
         refused=refused,
         email=email,
         csrf=csrf,
@@ -156,7 +156,7 @@ def sign_in_page(
 
 
 async def prove_page(
-    request: Request, context: AppContext, who: SignedInPerson, goes_on: str, refused: TocsinError | None = None
+    request: Request, context: AppContext, who: SignedInPerson, return_to: str, refused: TocsinError | None = None
 ) -> HTMLResponse:
     """Return the page that asks somebody who is signed in who they are."""
     async with context.database.read() as tx:
@@ -168,7 +168,7 @@ async def prove_page(
         who,
         "prove.html",
         status=200 if refused is None else refused.status,
-        goes_on=safe_next(goes_on),
+        return_to=safe_next(return_to),
         refused=refused,
         proofs=proofs,
         provider=context.settings.oidc if linked else None,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.domain.person import Role
-from app.http.pages.provider import BACK
+from app.http.pages.provider import CALLBACK
 from tests.support.api import Api, serving
 from tests.support.browser import Browser, browsing, link_for, person
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, RunningProvider, running_provider
@@ -21,7 +21,7 @@ KIM = {"email": "kim@example.org", "email_verified": True, "name": "Kim Lee", "g
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningProvider]:
-    with running_provider(f"http://tocsin.test{BACK}") as provider:
+    with running_provider(f"http://tocsin.test{CALLBACK}") as provider:
         yield provider
 
 
@@ -76,10 +76,10 @@ async def test_a_new_person_comes_in_with_the_rights_of_their_group(api: Api, pr
     assert actions == ["sign in", "create"]
 
 
-@pytest.mark.parametrize("goes_on", ["//evil.example", "/\\evil.example", "https://evil.example"])
-async def test_the_way_back_leads_to_no_other_site(api: Api, provider: RunningProvider, goes_on: str):
+@pytest.mark.parametrize("return_to", ["//evil.example", "/\\evil.example", "https://evil.example"])
+async def test_the_way_back_leads_to_no_other_site(api: Api, provider: RunningProvider, return_to: str):
     async with browsing(api) as browser:
-        leaving = await browser.client.get("/sign-in/provider", params={"next": goes_on})
+        leaving = await browser.client.get("/sign-in/provider", params={"next": return_to})
         answer = await browser.get(await provider.walk(leaving.headers["location"]))
         assert answer.headers["location"] == "/"
 

@@ -21,7 +21,7 @@ function build() {
         client_id: "tocsin",
         client_secret: "a secret & more",
         redirect_uris: [redirect],
-        post_logout_redirect_uris: [redirect.replace("/provider/back", "")],
+        post_logout_redirect_uris: [redirect.replace("/provider/callback", "")],
       },
     ],
     jwks: { keys: [key()] },
