@@ -77,14 +77,14 @@ async def start_proof(request: Request, context: Context, who: SignedInPerson, r
 
 
 @router.get(CALLBACK)
-async def callback(request: Request, context: Context) -> Response:
+async def finish_sign_in(request: Request, context: Context) -> Response:
     """Sign in the person that the identity provider confirms, and redirect to the page that was asked for."""
     settings = _settings(context)
     answer = {name: value for name, value in request.query_params.items() if len(value) <= _ANSWER_LONGEST}
     state = answer.get("state", "")[:_STATE_LONGEST]
     pending = _read_pending(context, request.cookies.get(_cookie(context, state), ""), state)
     try:
-        token = await _finish_sign_in(request, context, settings, pending, answer)
+        token = await _begin_session(request, context, settings, pending, answer)
     except (NotAllowed, Unavailable) as refused:
         response = await _show_refusal(request, context, pending, refused)
     else:
@@ -104,7 +104,7 @@ async def provider_logout(request: Request, context: AppContext) -> str | None:
         return None
 
 
-async def _finish_sign_in(
+async def _begin_session(
     request: Request,
     context: AppContext,
     settings: OidcSettings,
