@@ -12,7 +12,6 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
 from app.domain.follow_up import FollowUpKind
-from app.domain.matcher import Comparison
 from app.domain.route import Silence
 from app.store.silences import SILENCES, end_silence
 from app.store.transactions import WriteTx
@@ -62,11 +61,7 @@ async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: 
 
 def _check_until_fixed(silence: Silence) -> None:
     """Raise BadInput where a silence cannot end with what it mutes: a wide one would end when the first of many is fixed."""
-    named = {matcher.field for matcher in silence.matchers if matcher.test is Comparison.IS}
-    others = {matcher.field for matcher in silence.matchers} - {"agent", "job"}
-    if silence.until_fixed and (
-        silence.customer_id is None or "agent" not in named or others or len(named) < len(silence.matchers)
-    ):
+    if silence.until_fixed and not silence.is_about_one:
         raise BadInput(
             "needs a customer, and matchers that name one agent or one job of it by `is`",
             code="not_one_subject",

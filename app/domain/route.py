@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain.matcher import Matcher
+from app.domain.matcher import Comparison, Matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,10 @@ class Silence:
     until_fixed: bool = False
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
+
+    @property
+    def is_about_one(self) -> bool:
+        """Whether it can mute only one agent, or jobs of one agent: of a customer, by matchers that name the agent, and perhaps the job, by `is`."""
+        named = {matcher.field for matcher in self.matchers if matcher.test is Comparison.IS}
+        others = {matcher.field for matcher in self.matchers} - {"agent", "job"}
+        return self.customer_id is not None and "agent" in named and not others and len(named) == len(self.matchers)

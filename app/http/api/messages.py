@@ -14,10 +14,10 @@ from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
 from app.domain.person import Role
 from app.domain.returned_mail import ReturnKind, Via
-from app.http.api.dependencies import Context, Operator, Reader, editor_of, problems
+from app.http.api.dependencies import Context, Operator, ScopedOperator, ScopedReader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
 from app.http.api.notices import NoticeOut
-from app.http.api.scoped_query import ScopedQuery
+from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
 from app.store.attempts import attempts_of
 from app.store.messages import MESSAGES, MessageFilters, bodies_of, first_of_successors, page_messages
@@ -150,17 +150,20 @@ class MessagesQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_messages", summary="List messages", responses=problems())
-async def list_messages(query: Annotated[MessagesQuery, Query()], context: Context, _caller: Reader) -> MessagePage:
-    """Return messages, the newest first."""
+async def list_messages(
+    query: Annotated[MessagesQuery, Query()], context: Context, caller: ScopedReader
+) -> MessagePage:
+    """Return messages, the newest first. A key of chosen customers sees only those that are about one of them alone."""
     async with context.database.read() as tx:
-        page = await page_messages(tx, query.filters(), query.window(MESSAGES.prefix))
+        page = await page_messages(tx, narrowed(query, caller).filters(), query.window(MESSAGES.prefix))
     return MessagePage.of(page)
 
 
 @router.get("/{message_id}", operation_id="get_message", summary="Get a message", responses=problems(404))
-async def get_message(message_id: PathId, context: Context, _caller: Reader) -> MessageDetailOut:
+async def get_message(message_id: PathId, context: Context, caller: ScopedReader) -> MessageDetailOut:
     """Return one message, with every attempt to send it and the notices in it."""
     async with context.database.read() as tx:
+        seen(await MESSAGES.get(tx, message_id), "message", caller)
         return await _detail(tx, message_id)
 
 
@@ -171,13 +174,14 @@ async def get_message(message_id: PathId, context: Context, _caller: Reader) -> 
     response_class=Response,
     responses=problems(404) | {200: {"content": {"message/rfc822": {}, "application/json": {}}}},
 )
-async def get_raw_message(message_id: PathId, context: Context, caller: Reader) -> Response:
+async def get_raw_message(message_id: PathId, context: Context, caller: ScopedReader) -> Response:
     """Return the finished bytes: the mail, or the JSON document of a webhook.
 
     A key that only reads gets the mail without its signed links, by which one acts in the name of the recipient.
     """
     async with context.database.read() as tx:
-        message, bodies = await MESSAGES.get(tx, message_id), await bodies_of(tx, message_id)
+        message = seen(await MESSAGES.get(tx, message_id), "message", caller)
+        bodies = await bodies_of(tx, message_id)
     if bodies is None:
         raise NotFound(f"there is no message {message_id}")
     if takes_json(message.transport):
@@ -194,7 +198,7 @@ async def get_raw_message(message_id: PathId, context: Context, caller: Reader) 
     summary="Try a dead or bounced message again",
     responses=problems(404, 409),
 )
-async def retry_message(message_id: PathId, context: Context, caller: Operator) -> MessageDetailOut:
+async def retry_message(message_id: PathId, context: Context, caller: ScopedOperator) -> MessageDetailOut:
     """Queue a dead or bounced message again, due now, to the present address of its recipient.
 
     Refused (409) unless it is dead or bounced and a transport that the recipient has today can carry it.
@@ -202,6 +206,7 @@ async def retry_message(message_id: PathId, context: Context, caller: Operator) 
     retry_for = timedelta(hours=context.settings.retry_for_h)
     patience = timedelta(minutes=context.settings.failover_after_min)
     async with context.database.write() as tx:
+        seen(await MESSAGES.get(tx, message_id), "message", caller)
         await admin_messages.retry_message(tx, message_id, retry_for, patience, editor_of(context, caller))
         return await _detail(tx, message_id)
 

@@ -1,7 +1,7 @@
 """Silences over HTTP: one-off mutes that end by themselves."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -9,9 +9,11 @@ from pydantic import AwareDatetime, Field
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import silences as admin_silences
+from app.core.errors import BadInput, NotFound, WrongScope
 from app.core.ids import new_id
+from app.domain.person import Role
 from app.domain.route import Silence
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Context, ScopedOperator, ScopedReader, editor_of, problems
 from app.http.api.fields import (
     CreatedAt,
     CustomerId,
@@ -31,11 +33,16 @@ from app.http.api.fields import (
     merged,
     to_matchers,
 )
+from app.http.api.scoped_query import narrowed, seen
+from app.http.auth import Caller
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import PagedByTime, PageOut
 from app.store.silences import SILENCES, SilenceState, page_silences
+from app.store.transactions import WriteTx
 
 router = APIRouter(prefix="/v1/silences", tags=["silences"])
+
+OPERATOR_LONGEST = timedelta(days=7)  # the longest that the pages offer to an operator
 
 _STARTS = "When it begins, RFC 3339 with offset; null or left out: now."
 _ENDS = "When it ends, RFC 3339 with offset: after its start, and one year later at most."
@@ -143,8 +150,11 @@ class SilencesQuery(PagedByTime):
 
 
 @router.get("", operation_id="list_silences", summary="List silences", responses=problems())
-async def list_silences(query: Annotated[SilencesQuery, Query()], context: Context, _caller: Reader) -> SilencePage:
-    """Return silences newest first."""
+async def list_silences(
+    query: Annotated[SilencesQuery, Query()], context: Context, caller: ScopedReader
+) -> SilencePage:
+    """Return silences newest first. A key of chosen customers sees only those that are for them alone."""
+    query = narrowed(query, caller)
     async with context.database.read() as tx:
         page = await page_silences(
             tx,
@@ -158,10 +168,10 @@ async def list_silences(query: Annotated[SilencesQuery, Query()], context: Conte
 
 
 @router.get("/{silence_id}", operation_id="get_silence", summary="Get a silence", responses=problems(404, 409))
-async def get_silence(silence_id: PathId, response: Response, context: Context, _caller: Reader) -> SilenceOut:
+async def get_silence(silence_id: PathId, response: Response, context: Context, caller: ScopedReader) -> SilenceOut:
     """Return one silence."""
     async with context.database.read() as tx:
-        silence = await SILENCES.get(tx, silence_id)
+        silence = seen(await SILENCES.get(tx, silence_id), "silence", caller)
     put_etag(response, silence.version)
     return SilenceOut.of(silence)
 
@@ -169,11 +179,19 @@ async def get_silence(silence_id: PathId, response: Response, context: Context, 
 @router.post(
     "", operation_id="create_silence", summary="Create a silence", status_code=HTTP_201_CREATED, responses=problems(409)
 )
-async def create_silence(body: SilenceCreate, response: Response, context: Context, caller: Admin) -> SilenceOut:
-    """Add a silence: what it matches is not sent until it ends."""
+async def create_silence(
+    body: SilenceCreate, response: Response, context: Context, caller: ScopedOperator
+) -> SilenceOut:
+    """Add a silence: what it matches is not sent until it ends.
+
+    A key with the role operator silences one agent, or one job of it, for seven days at most, as operators do on the pages. A key of
+    chosen customers names one of them.
+    """
     async with context.database.write() as tx:
         by = editor_of(context, caller)
-        silence = await admin_silences.create_silence(tx, body.to_silence(new_id("sil"), by.at, by.who), by)
+        silence = body.to_silence(new_id("sil"), by.at, by.who)
+        _check_reach(silence, caller, by.at)
+        silence = await admin_silences.create_silence(tx, silence, by)
     response.headers["Location"] = f"/v1/silences/{silence.id}"
     put_etag(response, silence.version)
     return SilenceOut.of(silence)
@@ -183,14 +201,24 @@ async def create_silence(body: SilenceCreate, response: Response, context: Conte
     "/{silence_id}", operation_id="update_silence", summary="Update a silence", responses=problems(404, 409, 412)
 )
 async def update_silence(
-    silence_id: PathId, body: SilenceUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
+    silence_id: PathId,
+    body: SilenceUpdate,
+    response: Response,
+    context: Context,
+    caller: ScopedOperator,
+    versions: IfMatch,
 ) -> SilenceOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
         by = editor_of(context, caller, body.model_fields_set)
-        silence = await admin_silences.update_silence(
-            tx, silence_id, lambda silence: body.applied_to(silence, by.at), by, versions=versions
-        )
+        await _check_seen(tx, silence_id, caller)
+
+        def edit(silence: Silence) -> Silence:
+            after = body.applied_to(silence, by.at)
+            _check_reach(after, caller, by.at)
+            return after
+
+        silence = await admin_silences.update_silence(tx, silence_id, edit, by, versions=versions)
     put_etag(response, silence.version)
     return SilenceOut.of(silence)
 
@@ -202,7 +230,35 @@ async def update_silence(
     status_code=HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412),
 )
-async def delete_silence(silence_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
+async def delete_silence(silence_id: PathId, context: Context, caller: ScopedOperator, versions: IfMatch) -> None:
     """End a silence now and keep it listed, so that what it muted stays explained."""
     async with context.database.write() as tx:
+        await _check_seen(tx, silence_id, caller)
         await admin_silences.delete_silence(tx, silence_id, editor_of(context, caller), versions=versions)
+
+
+async def _check_seen(tx: WriteTx, silence_id: str, caller: Caller) -> None:
+    """Raise NotFound for a silence of a customer that the key may not see, before its version or state could tell that it exists."""
+    if caller.customers is None:
+        return
+    row = await SILENCES.find_row(tx, silence_id)
+    owner = None if row is None else row.values["customer_id"]
+    if not caller.sees(owner if isinstance(owner, str) else None):
+        raise NotFound(f"there is no silence {silence_id}")
+
+
+def _check_reach(silence: Silence, caller: Caller, now: datetime) -> None:
+    """Raise BadInput for a silence beyond the customers of a key, and WrongScope for one that needs an administrator.
+
+    A wide or long silence keeps failures from everybody: an operator mutes what he has before him.
+    """
+    if silence.customer_id is None and caller.customers is not None:
+        raise BadInput("this key is for chosen customers: name one of them", field="customer_id")
+    if not caller.sees(silence.customer_id):  # in the words of a customer that does not exist
+        raise BadInput(f"there is no customer {silence.customer_id}", code="unknown_customer", field="customer_id")
+    is_short = silence.ends_at - now <= OPERATOR_LONGEST
+    if not (is_short and silence.is_about_one) and not caller.has_role(Role.ADMINISTRATOR):
+        raise WrongScope(
+            "the role operator silences one agent of a customer, or one job of it, named by `is`, for seven days at most;"
+            " this needs the role administrator"
+        )
