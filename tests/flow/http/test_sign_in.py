@@ -1,6 +1,7 @@
 """Signing in: links that work once, passwords, one-time codes, sessions that end, and what an attacker tries."""
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+import segno
 from sqlalchemy import event
 
 from app.domain.person import Role
@@ -220,9 +222,15 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
     async with browsing(api) as browser:
         await signed_in(api, browser)
         await browser.send("/account", "/account/codes")
-        found = re.search(r"<code>([A-Z2-7]{32})</code>", (await browser.get("/account")).text)
+        page = (await browser.get("/account")).text
+        found = re.search(r"<code>([A-Z2-7]{32})</code>", page)
         assert found is not None
         totp = pyotp.TOTP(found[1])
+        [drawn] = re.findall(r'<div class="qr" role="img" aria-label="[^"]+">(<svg.*?</svg>)</div>', page)
+        uri = totp.provisioning_uri(name="robin@example.org", issuer_name="Tocsin")
+        assert html.escape(uri) in page
+        assert dark_modules(drawn) == modules(segno.make_qr(uri, error="m"))
+        assert "style" not in drawn, "the policy of the page refuses it"
         wrong = await browser.send("/account", "/account/codes/confirm", code="000000")
         assert wrong.status_code == 422
         first = totp.at(clock())
@@ -243,6 +251,28 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
         assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 303
         await browser.send("/account", "/sign-out/now")
         assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 401
+
+
+def dark_modules(svg: str) -> set[tuple[int, int]]:
+    """Return the dark modules (row, column) of a QR code that is drawn as horizontal lines."""
+    [path] = re.findall(r'<path stroke="#000" d="([^"]+)"', svg)
+    found, row, column = set(), 0, 0
+    for command, numbers in re.findall(r"([Mmh])([^Mmh]+)", path):
+        values = [int(float(one) // 1) for one in re.findall(r"-?[\d.]+", numbers)]
+        match command:
+            case "M":
+                column, row = values
+            case "m":
+                column, row = column + values[0], row + values[1]
+            case _:
+                found |= {(row, column + step) for step in range(values[0])}
+                column += values[0]
+    return found
+
+
+def modules(code: segno.QRCode) -> set[tuple[int, int]]:
+    """Return the dark modules of a code with its margin of four."""
+    return {(y + 4, x + 4) for y, line in enumerate(code.matrix) for x, is_dark in enumerate(line) if is_dark}
 
 
 async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock: MovableClock):
