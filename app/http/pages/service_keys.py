@@ -1,4 +1,4 @@
-"""/service/keys: every key with what it permits and when it was last used; made, shown once, and ended."""
+"""/service/keys: every key with what it permits and when it was last used; made, shown once, and ended by owners."""
 
 from typing import Annotated
 
@@ -27,6 +27,8 @@ _SHOWN, _NAME_MOST = 50, 200
 MADE_HERE = (KeyKind.ENROL, KeyKind.VIEWER, KeyKind.MONITOR, KeyKind.ADMIN)
 _OF_CUSTOMER = (KeyKind.ENROL, KeyKind.MONITOR)
 Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))]
+# As in the API: an administrator who made a key of kind admin would have the rights of an owner.
+Owner = Annotated[SignedIn, Depends(need_everything(Role.OWNER))]
 
 
 class KeysAsked(BaseModel):
@@ -47,7 +49,7 @@ async def show_keys(
 
 @router.post(PAGE)
 async def post_key(
-    request: Request, context: Context, who: Administrator, authenticator: Authenticator, form: PostedForm
+    request: Request, context: Context, who: Owner, authenticator: Authenticator, form: PostedForm
 ) -> HTMLResponse:
     """Make a key, and show it once."""
     need_fresh(who, context, PAGE)
@@ -68,7 +70,7 @@ async def post_key(
 
 @router.post(PAGE + "/{key_id}/revoke")
 async def post_revoke(
-    request: Request, context: Context, who: Administrator, authenticator: Authenticator, key_id: str, _form: PostedForm
+    request: Request, context: Context, who: Owner, authenticator: Authenticator, key_id: str, _form: PostedForm
 ) -> Response:
     """End a key: at once here, within five seconds on other hosts."""
     need_fresh(who, context, PAGE)
@@ -113,4 +115,5 @@ async def _page(
         made_here=[kind.value for kind in MADE_HERE],
         refused=refused,
         made=made,
+        may_change=who.role.covers(Role.OWNER),
     )

@@ -78,6 +78,20 @@ async def test_an_administrator_of_one_customer_connects_no_host_of_another(api:
     assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01", "files01"]
 
 
+async def test_only_an_owner_makes_and_ends_keys(api: Api) -> None:
+    before = await api.items("/v1/keys?kind=admin&revoked=false")
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.ADMINISTRATOR))
+        await browser.send(path, path)
+        page = await browser.get("/service/keys")
+        assert "Create a key" not in page.text
+        assert "Revoke" not in page.text
+        for act in ["/service/keys", f"/service/keys/{before[0]['id']}/revoke"]:
+            answer = await browser.send("/service/links", act, name="mine", kind="admin")
+            assert answer.status_code == 404, act
+    assert await api.items("/v1/keys?kind=admin&revoked=false") == before
+
+
 async def test_the_keys_show_their_role_and_their_end(api: Api) -> None:
     [customer] = await api.items("/v1/customers")
     ends = {"expires_at": "2099-01-31T12:00:00Z", "customers": [customer["id"]]}
