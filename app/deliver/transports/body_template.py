@@ -1,18 +1,22 @@
 """Renders the body of a webhook by a template of its owner: Jinja in a sandbox, without calls, with loops of two levels at most.
 
-The template must make JSON: each value must pass `tojson`, so that no text of an event can end a string. What it may do is so little
-that its time and its size are bounded by its length and by the document.
+The template must make JSON: each value must pass `tojson`, so that no text of an event can end a string. Size and time are bounded, the time
+by a limit that each step of a loop looks at: a loop over the letters of a long text would otherwise hold up all messages.
 """
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jinja2 import ChainableUndefined, TemplateError, nodes
+from jinja2 import ChainableUndefined, TemplateError, nodes, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 LONGEST, _MOST_BYTES, _DEEPEST_LOOP = 4_000, 1_000_000, 2
+_MOST_S = 0.5  # of the processor
+_STEPS, _UNTIL = "steps of a loop", "until when it may run"  # no template can write these names
 _FILTERS = ("tojson", "length", "upper", "lower", "trim", "default", "first", "last")
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Filter, nodes.Name, nodes.Getattr),
@@ -36,9 +40,19 @@ def _dumps(value: object, **how: Any) -> str:  # noqa: ANN401  (as json.dumps)
     return json.dumps(value, default=lambda _: None, **how)
 
 
+@pass_context
+def _steps(context: Context, items: Iterable[object]) -> Iterator[object]:
+    """Yield the items of a loop while there is time."""
+    until = context.resolve(_UNTIL)
+    for item in items:
+        if time.thread_time() > until:
+            raise BadTemplate(f"the template takes longer than {_MOST_S:g} s")
+        yield item
+
+
 _environment = ImmutableSandboxedEnvironment(autoescape=False, finalize=_only_json, undefined=ChainableUndefined)
 _environment.policies["json.dumps_function"] = _dumps
-_environment.filters = {name: _environment.filters[name] for name in _FILTERS}
+_environment.filters = {name: _environment.filters[name] for name in _FILTERS} | {_STEPS: _steps}
 _environment.globals = {"loop": None}
 
 
@@ -47,10 +61,13 @@ def render_body(template: str, document: Mapping[str, Any]) -> bytes:
     if len(template) > LONGEST:
         raise BadTemplate(f"the template is longer than {LONGEST} characters")
     try:
-        _check(_environment.parse(template), 0)
+        parsed = _environment.parse(template)
+        _check(parsed, 0)
+        for loop in parsed.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _STEPS, [], [], None, None, lineno=loop.lineno)
         made, size = [], 0
         values = {name: document[name] for name in ("type", "timestamp", "data")}
-        for part in _environment.from_string(template).generate(values):
+        for part in _environment.from_string(parsed).generate({**values, _UNTIL: time.thread_time() + _MOST_S}):
             size += len(part)
             if size > _MOST_BYTES:
                 raise BadTemplate(f"the body is longer than {_MOST_BYTES} characters")

@@ -121,6 +121,7 @@ def test_no_text_leaves_its_place_in_a_template(text: str):
         "{% set x = 1 %}{{ x | tojson }}",
         "{% macro m() %}{% endmacro %}{}",
         "{{ data | pprint | tojson }}",
+        "{% for a in data|tojson %}{% for b in data|tojson %}{% if data|tojson == 'x' %}{% endif %}{% endfor %}{% endfor %}1",
         "no JSON",
         "{{",
         "x" * 9000,
