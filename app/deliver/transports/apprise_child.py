@@ -1,18 +1,29 @@
 """The process that sends one message by Apprise: reads JSON from standard input, writes how it ended as JSON to standard output.
 
 Its environment holds nothing of ours. Apprise's services connect by themselves, so the one rule about private addresses is enforced
-at the connections of this process; it can start no program and cannot write files.
+at the connections of this process; it can start no program, cannot write files, and reads only those of Python and its packages: the URLs
+of some services name a file of this host (`template=`, `keyfile=`), whose content would be sent there.
 """
 
 import ipaddress
 import json
 import logging
+import mimetypes
+import os
 import re
 import sys
+import sysconfig
 
 from app.deliver.transports.public_only import is_public
 
 _STATUS = re.compile(r"error=(\d{3})\b")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_PACKAGES = tuple(
+    os.path.realpath(path) + os.sep
+    for name, path in sysconfig.get_paths().items()
+    if name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+_SYSTEM_FILES = (*mimetypes.knownfiles, "/etc/localtime")
 _FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn")
 
 
@@ -30,11 +41,13 @@ class _Status(logging.Handler):
         self.status = found[1] if found else self.status
 
 
-def _guard(*, allow_private: bool) -> list[str]:
+def guard_process(*, allow_private: bool) -> list[str]:
     """Forbid what no message needs, and return the list in which refused addresses are noted."""
     refused: list[str] = []
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and not _may_open(*arguments):
+            raise PermissionError("this file is not opened here")
         if event in _FORBIDDEN:
             refused.append("a program")
             raise ForbiddenHere("no program is started")
@@ -51,6 +64,18 @@ def _guard(*, allow_private: bool) -> list[str]:
     return refused
 
 
+def _may_open(path: object, mode: object, flags: object) -> bool:
+    """Return whether a file may be opened: one of Python or a package, to read it."""
+    if isinstance(path, int):
+        return True
+    if (isinstance(mode, str) and set(mode) & set("wax+")) or (isinstance(flags, int) and flags & _WRITING):
+        return False
+    name = os.path.realpath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else ""
+    return (
+        name.startswith((*_PACKAGES, "/usr/share/zoneinfo/")) or name.endswith((".py", ".pyc")) or path in _SYSTEM_FILES
+    )
+
+
 def send(order: dict[str, object]) -> dict[str, str]:
     """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url", "status"}`."""
     import apprise  # noqa: PLC0415  (before the guard: it looks for programs as it is loaded)
@@ -61,9 +86,10 @@ def send(order: dict[str, object]) -> dict[str, str]:
     service = apprise.Apprise()
     asset = apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", async_mode=False, body_format="text")
     service.asset = asset
+    apprise.Apprise.instantiate("json://localhost")  # which loads the plugins of all services
+    refused = guard_process(allow_private=bool(order["allow_private"]))
     if not service.add(str(order["url"])):
         return {"outcome": "url", "status": ""}
-    refused = _guard(allow_private=bool(order["allow_private"]))
     is_sent = service.notify(title=str(order["title"]), body=str(order["body"]), notify_type=str(order["kind"]))
     if is_sent:
         return {"outcome": "sent", "status": kept.status}
