@@ -108,6 +108,10 @@ async def post(
         raise
     except TimeoutError:
         code, words = "timeout", f"no answer within {timeout_s:g} s"
+    except httpcore.LocalProtocolError:
+        # Its own text quotes the header, which can be a password: that must not be in an attempt, which every reader sees.
+        words = "the request could not be written: a header has characters that HTTP does not allow"
+        return Unknown("header", words) if progress.is_begun else Temporary("header", words, is_hopeless_here=True)
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as cause:
         code, words = "disconnect" if progress.is_written else "connect", evidence(str(cause) or type(cause).__name__)
     return Unknown(code, words) if progress.is_written else Temporary(code, words)

@@ -52,6 +52,10 @@ def _known_facility(name: str) -> str:
 
 # Kept out of representations by OptionsSchema: which fields are secrets is known from the domain types.
 HiddenText = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# A token that is sent in a header: a space at its end, pasted with it, would make the header one that HTTP does not allow.
+HeaderToken = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=r"^[!-~]+$")
+]
 Template = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(_known_names)]
 PromName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f:]+$")]
@@ -107,7 +111,7 @@ class AlertmanagerOptionsSchema(OptionsSchema):
     )
     user: UserName | None = Field(None, description="For basic authentication.")
     password: HiddenText | None = Field(None, description="For basic authentication.")
-    bearer_token: HiddenText | None = Field(None, description="Sent in place of user and password.")
+    bearer_token: HeaderToken | None = Field(None, description="Sent in place of user and password.")
     refresh_s: int = Field(
         60,
         ge=5,
@@ -132,7 +136,7 @@ class OpsgenieOptionsSchema(OptionsSchema):
     """The integration of Opsgenie (Alert API v2)."""
 
     kind: Literal["opsgenie"] = Field("opsgenie", description="As `transport`; may be left out.")
-    api_key: HiddenText | None = Field(
+    api_key: HeaderToken | None = Field(
         None, description="The API key of the integration. It must be known when an address is added."
     )
     priorities: dict[Severity, Literal["P1", "P2", "P3", "P4", "P5"]] = Field(

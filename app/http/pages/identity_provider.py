@@ -271,6 +271,8 @@ class IdentityProvider:
                     return await self._exchange(method, url, {**_HEADERS, **headers}, body)
             except TimeoutError:
                 raise _unavailable(f"it did not answer within {_TIMEOUT_S:g} s") from None
+            except httpcore.LocalProtocolError:  # its text quotes the header, which holds a secret or a token
+                raise _unavailable("the request could not be written") from None
             except (
                 httpcore.NetworkError,
                 httpcore.TimeoutException,

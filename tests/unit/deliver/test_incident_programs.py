@@ -211,3 +211,18 @@ async def test_a_preview_masks_the_key():
 async def test_a_summary_is_no_alert():
     to = replace(parcel("http://127.0.0.1:9/v2/enqueue"), body=b'{"type":"summary","data":{}}')
     assert isinstance(await sent_by(pagerduty(), to), Permanent)
+
+
+async def test_a_token_that_no_header_can_hold_is_never_shown():
+    options = OpsgenieOptions(api_key=Sealed(SECRET.seal(f"{KEY} ")))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    caller = HttpCaller(5, network=None, tls=tls, is_shown=lambda _: True)
+    transport = OpsgenieTransport(caller, lambda sealed: SECRET.unseal(sealed.ciphertext))
+    async with running(reply("202 Accepted")) as server:
+        body = example_alerts(NOW, "https://tocsin.example.org", "opened")
+        to = Parcel("msg_1", "rcp_1", f"http://127.0.0.1:{server.port}", "<m>", body, options=options)
+        outcome = await transport.send(to)
+        await transport.close()
+    assert isinstance(outcome, Temporary)
+    assert KEY not in repr(outcome)
+    assert outcome.is_hopeless_here
