@@ -166,9 +166,9 @@ def _number(name: str, text: str) -> object:
         return None if name in _OPTIONAL else ""
     try:
         number = float(text.replace(",", ".")) * (60 if name in _MINUTES else 1)
-    except ValueError:
+        return int(number) if number == int(number) else number
+    except (ValueError, OverflowError):  # no number, or `nan` or `inf`
         return text
-    return int(number) if number == int(number) else number
 
 
 def _matchers(form: FormData) -> Sequence[Values]:

@@ -208,3 +208,14 @@ async def test_it_is_for_administrators_of_every_customer(api: Api, role: Role, 
 async def _order(browser: Browser, kind: str) -> list[str]:
     page = await browser.get(f"/routing?tab={kind}")
     return re.findall(rf'class="plain" href="/routing/{kind}/([a-z]{{3}}_[0-9a-f]+)"', page.text)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1e999", "-inf"])
+async def test_what_is_no_number_is_refused_by_its_field(api: Api, number: str) -> None:
+    async with browsing(api) as browser:
+        await _sign_in(api, browser)
+        page = await browser.get("/routing/rules/new")
+        fields = [(name, value) for name, value in _fields(page) if name != "after_in_row"]
+        csrf = [("csrf", token_in(page))] if "csrf" not in dict(fields) else []
+        answer = await _post(browser, "/routing/rules", [*fields, *csrf, ("after_in_row", number)])
+        assert answer.status_code == 422
