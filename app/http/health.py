@@ -41,7 +41,7 @@ router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _FOR_INTAKE = ("database", "migrations")
 _LATELY = timedelta(days=1)
 _MAILBOX_READ_WITHIN = timedelta(minutes=10)
@@ -72,7 +72,12 @@ class Ready(BaseModel):
     checks: list[Check] = Field(description="All checks.")
 
 
-@router.get("/healthz", operation_id="get_health", summary="Check that the process runs")
+@router.get(
+    "/healthz",
+    operation_id="get_health",
+    summary="Check that the process runs",
+    responses={422: {"description": "The address holds a NUL character.", "content": PROBLEM}},
+)
 async def get_health() -> Healthy:
     """Answer that the process runs. The database is not queried: restarting this process would not repair it."""
     return Healthy()
@@ -84,7 +89,10 @@ async def get_health() -> Healthy:
     summary="Check that the service works",
     response_model_exclude_none=True,
     responses={
-        422: {"description": "`for` is neither `all` nor `intake`.", "content": _PROBLEM},
+        422: {
+            "description": "`for` is neither `all` nor `intake`, or the address holds a NUL character.",
+            "content": PROBLEM,
+        },
         503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."},
     },
 )

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from app.context import AppContext
 from app.core import metrics
 from app.domain.alert import AlertKind
+from app.http.health import PROBLEM
 from app.store import monitoring
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth
@@ -30,6 +31,7 @@ ALIVE = timedelta(seconds=60)
     operation_id="get_metrics",
     summary="Get metrics for Prometheus",
     response_class=PlainTextResponse,
+    responses={422: {"description": "The address holds a NUL character.", "content": PROBLEM}},
 )
 async def get_metrics(request: Request) -> Response:
     """Return all metrics in Prometheus's text format."""
