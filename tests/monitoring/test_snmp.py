@@ -1,9 +1,17 @@
 """The transport `snmp` from a report to a real snmptrapd."""
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from app.compose.transport_test_mail import example_alerts
+from app.core.clock import now
+from app.deliver.transports.public_only import PublicOnly
+from app.deliver.transports.snmp import SnmpTransport
+from app.domain.attempt import Sent
+from app.domain.message import Parcel
+from app.domain.transport_options import Sealed, SnmpOptions
 from tests.support.ports import lasting_port
 from tests.support.reporting import pushing_service
 from tests.support.running import wait_until
@@ -47,3 +55,20 @@ def test_an_inform_without_an_answer_is_tried_again(tmp_path: Path):
         service.add_recipient("snmp", f"snmp://127.0.0.1:{lasting_port()}", form="inform")
         service.report("photos", "failure")
         assert "No SNMP response" in service.wait_for_attempt("snmp", "temporary")["text"]
+
+
+async def test_traps_of_version_3_of_two_processes_are_all_taken(tmp_path: Path):
+    """A worker, a second worker and a test by an administrator have one engine id: none may make the receiver drop the others' traps."""
+    engine_id, secret = b"\x80\x00\x7e\xd9\x05" + b"of one house", {"auth": AUTH, "priv": PRIV}
+    network = PublicOnly(is_allowed=lambda _: True)
+    options = SnmpOptions(version="3", user=USER, auth_password=Sealed("auth"), priv_password=Sealed("priv"))
+    with snmptrapd(tmp_path / "snmp", engine_id=engine_id.hex()) as daemon:
+        body = example_alerts(now(), "https://tocsin.example.org")
+        parcel = Parcel("msg_1", "rcp_1", f"snmp://127.0.0.1:{daemon.port}", "<1@x>", body, options=options)
+        async with AsyncExitStack() as closing:
+            first, second = (SnmpTransport(network, lambda it: secret[it.ciphertext], 5.0, engine_id) for _ in range(2))
+            closing.push_async_callback(first.close)
+            closing.push_async_callback(second.close)
+            for sent, transport in enumerate((first, second, first, second), start=1):
+                assert isinstance(await transport.send(parcel), Sent)
+                wait_until(f"trap {sent}", lambda sent=sent: len(daemon.lines()) == sent)

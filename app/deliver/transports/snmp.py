@@ -44,11 +44,12 @@ _AUTH = {
 }
 _PRIV = {"aes128": usmAesCfb128Protocol, "aes256": usmAesCfb256Protocol}
 _SLACK_S = 5.0  # the library ends its own waits, which it looks at twice a second
+_ENGINE_BEGAN = 1_767_225_600  # 2026-01-01; its time, in seconds since then, has 31 bits
 _TRIES = 2  # after the first one, of one inform
 
 
 class SnmpTransport:
-    """Sends the notifications of each message one after the other. One engine a process: its count of starts is part of version 3."""
+    """Sends the notifications of each message one after the other. One engine a process; all of one installation have the same id."""
 
     def __init__(self, network: PublicOnly, unseal: Unseal, timeout_s: float, engine_id: bytes) -> None:
         self._network, self._unseal, self._timeout_s = network, unseal, timeout_s
@@ -85,7 +86,7 @@ class SnmpTransport:
         self, alerts: Sequence[DocumentAlert], login: CommunityData | UsmUserData, to: tuple[str, int], form: str
     ) -> str | None:
         """Send one notification for each alert. Return what is wrong with the first that fails."""
-        self._engine = self._engine or SnmpEngine(OctetString(self._engine_id))
+        self._engine = self._engine or _open_engine(self._engine_id)
         [address, *_] = await self._network.look_up(*to, self._timeout_s)
         each_s = max(1.0, self._timeout_s / (_TRIES + 1))
         kind = UdpTransportTarget if address.version == 4 else Udp6TransportTarget  # noqa: PLR2004
@@ -121,6 +122,20 @@ class SnmpTransport:
         if priv:
             more["privProtocol"] = _PRIV[options.priv_protocol]
         return UsmUserData(options.user or "tocsin", authKey=auth, privKey=priv, **more)
+
+
+def _open_engine(engine_id: bytes) -> SnmpEngine:
+    """Return an engine with a time that all processes share: the seconds since a fixed moment, and one start.
+
+    By the library each process counts a start of its own. A receiver of traps of version 3 drops those of an engine with a lower count
+    than it has seen: after one message of another worker, or one test, it would take no trap of this process any more.
+    """
+    engine = SnmpEngine()  # given the id, it would keep its count in a file of the folder for temporary files
+    names = "snmpEngineID", "snmpEngineBoots", "snmpEngineTime"
+    own_id, boots, time = engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", *names)
+    own_id.syntax = engine.snmpEngineID = own_id.syntax.clone(OctetString(engine_id))
+    boots.syntax, time.syntax = boots.syntax.clone(1), time.syntax.clone(_ENGINE_BEGAN)
+    return engine
 
 
 def _trap_of(alert: DocumentAlert) -> NotificationType:
