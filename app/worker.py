@@ -33,6 +33,7 @@ from app.decide import (
     relays,
     summaries,
     uncomposed,
+    unended,
 )
 from app.decide import probe as decide_probe
 from app.decide import tick as decide
@@ -169,6 +170,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
         stage("disk space", disk_space.tick, every=5, after=_SECOND)
         stage("uncomposed", uncomposed.tick, every=60, after=20)
+        stage("ends for programs", unended.make_tick(), every=60, after=20)
         stage("canaries", canaries.tick, every=15, after=_SECOND)
         stage("send canaries", compose_canaries.tick, every=15, after=_SECOND)
         stage("learn", learn.tick, every=30, after=_THIRD)

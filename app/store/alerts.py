@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Select, String, Update, bindparam, func, select, update
+from sqlalchemy import Select, String, Update, bindparam, func, or_, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
@@ -13,8 +13,9 @@ from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
 from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window
+from app.store.row_mapping import readable
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
-from app.store.tables import alerts
+from app.store.tables import agents, alerts, jobs
 from app.store.transactions import ReadTx, WriteTx
 
 STORED = tuple(name for name in Alert.__slots__ if name != "facts")
@@ -183,6 +184,18 @@ async def has_open_alert(tx: ReadTx, customer_id: str, agent_id: str, job_id: st
     wanted = [own.customer_id == customer_id, own.agent_id == agent_id, own.closed_at.is_(None)]
     wanted += [] if job_id is None else [own.job_id == job_id]
     return (await tx.connection.execute(select(own.id).where(*wanted).limit(1))).first() is not None
+
+
+async def closed_between(tx: ReadTx, since: datetime, until: datetime) -> list[Alert]:
+    """Return the alerts of present jobs and agents that were closed after `since` and by `until`: those of deleted ones have no names any more."""
+    query = (
+        select(*ALERTS.mapping.columns)
+        .join(agents, agents.c.id == alerts.c.agent_id)
+        .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
+        .where(alerts.c.closed_at > since, alerts.c.closed_at <= until)
+        .where(or_(alerts.c.job_id.is_(None), jobs.c.id.is_not(None)))
+    )
+    return readable(await tx.connection.execute(query), ALERTS.mapping.read, "alert")
 
 
 async def lock_closed_at(tx: WriteTx, at: datetime) -> list[Alert]:

@@ -29,7 +29,7 @@ from app.domain.uncomposed import MARK, Uncomposed, marked_since
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.prepared import Builder, Prepared
 from app.store.repository import Page, Repository, Window
-from app.store.row_mapping import UNREADABLE, readable_values
+from app.store.row_mapping import UNREADABLE, readable, readable_values
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.tables_managed import routes
@@ -232,6 +232,13 @@ async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Not
         notice = NOTICES.mapping.read_values(values)
         found.setdefault(notice.alert_id or "", []).append(notice)
     return found
+
+
+async def reported_of(tx: ReadTx, alert_ids: Sequence[str]) -> list[Notice]:
+    """Return the notices that reported these alerts or their ends, in any state, the oldest first."""
+    about = notices.c.alert_id.in_(alert_ids), notices.c.what.in_((*ABOUT_ALERTS, NoticeKind.RECOVERED))
+    rows = await tx.connection.execute(select(*NOTICES.mapping.columns).where(*about).order_by(notices.c.id))
+    return readable(rows, NOTICES.mapping.read, "notice")
 
 
 async def reminders_due(tx: ReadTx, now: datetime) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 
+from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.chat_text import chat_text
 from app.deliver.transports.document_alerts import BadDocument
 from app.deliver.transports.unsealing import Unseal, wrong_secret
@@ -40,8 +41,12 @@ class AppriseTransport:
         except ValueError as cause:
             return wrong_secret(cause)
         order = {"url": url, "title": title, "body": body, "kind": kind, "allow_private": self._allow_private}
-        async with self._places:
+        with cancelled_is_unsent():
+            await self._places.acquire()
+        try:
             return await self._run(json.dumps(order).encode())
+        finally:
+            self._places.release()
 
     def preview(self, parcel: Parcel) -> str:
         """Return title and text."""
