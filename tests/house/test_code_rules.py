@@ -49,6 +49,7 @@ BOUNDARIES = {
     "app/decide/learn.py": "the boundary of one job: a cadence that cannot be learned must not keep the others unlearned",
     "app/decide/summaries.py": "the boundary of one schedule: one that cannot be read must not keep the others waiting",
     "app/compose/tick.py": "the boundary of one group: a notice that cannot be rendered must not stop the others",
+    "app/compose/refresh.py": "the boundary of one address: without their refresh, other Alertmanagers would end their alerts",
     "app/deliver/delivery_loop.py": "the boundary of one attempt: whatever a transport or the database does, the attempt has an end",
     "app/deliver/mailbox.py": "the boundary of a connection: whatever a mail server answers, the mailbox is read again later",
     "app/admin/follow_ups.py": "the boundary of one follow-up: one that cannot be done must not stop the others",

@@ -59,7 +59,7 @@ def test_an_inform_without_an_answer_is_tried_again(tmp_path: Path):
 
 async def test_traps_of_version_3_of_two_processes_are_all_taken(tmp_path: Path):
     """A worker, a second worker and a test by an administrator have one engine id: none may make the receiver drop the others' traps."""
-    engine_id, secret = b"\x80\x00\x7e\xd9\x05" + b"of one house", {"auth": AUTH, "priv": PRIV}
+    engine_id, secret = b"\x80\x00\x7e\xd9\x05" + b"of one site!", {"auth": AUTH, "priv": PRIV}
     network = PublicOnly(is_allowed=lambda _: True)
     options = SnmpOptions(version="3", user=USER, auth_password=Sealed("auth"), priv_password=Sealed("priv"))
     with snmptrapd(tmp_path / "snmp", engine_id=engine_id.hex()) as daemon:
