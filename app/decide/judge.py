@@ -20,7 +20,7 @@ from app.decide.rules import (
     rule_for,
 )
 from app.decide.unclear import REMEMBERED, judge_unclear
-from app.decide.until_fixed import end_fixed
+from app.decide.until_fixed import end_fixed, is_well_again
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
@@ -35,6 +35,7 @@ from app.store.events import has_good_end_since, mark_events_folded, received_ti
 from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
+from app.store.silences import current_silences
 from app.store.transactions import WriteTx
 from app.store.unclear import forms_reported_before, read_unclear_history
 
@@ -81,11 +82,14 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> J
     batch = BatchContext(customers, locked, await all_rules(tx), now)
     folded, postponed = await _fold(tx, batch, events)
     events = [event for event in events if event.id not in postponed]
-    changes = await _judge_jobs(tx, batch, folded) + await _judge_agents(tx, batch, events)
+    changes = await _judge_jobs(tx, batch, folded)
+    of_agents, heard_again = await _judge_agents(tx, batch, events)
+    well_again = [(batch.agents[f.after.agent_id], f.after) for f in folded if is_well_again(f.before, f.after)]
     await mark_events_folded(
         tx, [event.id for event in events], {event: run for job in folded for event, run in job.run_of.items()}
     )
-    return JudgedEvents(events, await _apply(tx, batch, changes))
+    fixed = [*well_again, *((agent, None) for agent in heard_again)]
+    return JudgedEvents(events, await _apply(tx, batch, [*changes, *of_agents], fixed))
 
 
 async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tuple[list[FoldedJob], set[str]]:
@@ -248,13 +252,17 @@ async def _judge_unclear(
     return judge_unclear(job, {run.id for run in folded.unclear}, history, by_form, before, facts, batch.rules)
 
 
-async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> list[JudgedChange]:
+async def _judge_agents(
+    tx: WriteTx, batch: BatchContext, events: Sequence[Event]
+) -> tuple[list[JudgedChange], list[Agent]]:
+    """Return the changes of alerts about agents, and the agents that counted as silent until now."""
     opened = await alerts.open_alerts(tx, [(agent.customer_id, agent.id) for agent in batch.agents.values()])
     by_agent: dict[str, list[Event]] = {}
     for event in events:
         by_agent.setdefault(event.agent_id, []).append(event)
     judged: list[JudgedChange] = []
     reported_agents: list[Agent] = []
+    heard_again: list[Agent] = []
     for agent_id, agent in sorted(batch.agents.items()):
         reports = [e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.REPORT]
         silences = [e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.SILENT]
@@ -286,16 +294,20 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             )
             heard = watch_clock(heard, reports)
             reported_agents.append(heard)
+            heard_again += [heard] if is_back else []
             facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
             alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)
             judged += [
                 JudgedChange(change, heard, None) for change in judge_clock(agent, heard, alert, facts, batch.rules)
             ]
     await agents.save_heard(tx, reported_agents)
-    return judged
+    return judged, heard_again
 
 
-async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange]) -> int:
+async def _apply(
+    tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange], fixed: Sequence[tuple[Agent, Job | None]]
+) -> int:
+    """Store the changes and their notices, and return how many notices were made. `fixed`: what is well again."""
     requests: list[NoticeRequest] = []
     repeated: list[Alert] = []
     risen: list[Alert] = []
@@ -324,6 +336,9 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
     await alerts.close_alerts(tx, closed, batch.now)
     await alerts.save_repeats(tx, repeated)
     await alerts.insert_alerts(tx, [request.alert for request in requests])  # all of them opened just now
+    fixed = [*fixed, *((one.agent, one.job) for one in judged if isinstance(one.change, CloseAlert))]
+    if fixed:
+        await end_fixed(tx, await current_silences(tx, batch.now), fixed, batch.now)
     if not (requests or closed or risen):
         return 0
     hurried = await notices.hurry(tx, [alert.id for alert in risen], batch.now) if risen else set()
@@ -333,12 +348,6 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
         if alert.id not in hurried and alert.acknowledged_at is None
     ]
     routing = await load_routing(tx, batch.now)
-    ended = [
-        (one.change.alert, one.agent.name, "" if one.job is None else one.job.name)
-        for one in judged
-        if isinstance(one.change, CloseAlert)
-    ]
-    await end_fixed(tx, routing.silences, ended, batch.now)
     return len(await notify_closed(tx, routing, closed)) + len(await notify(tx, routing, requests))
 
 

@@ -21,17 +21,19 @@ from app.admin.teach import teach_event
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound, TocsinError
 from app.core.ids import new_id
+from app.domain.alert import Alert
 from app.domain.event import RunOutcome
 from app.domain.matcher import Comparison, Matcher
 from app.domain.person import Role
 from app.domain.problem import NamedAlert
 from app.domain.route import Silence
 from app.http.api.dependencies import Context
-from app.http.pages.done import SHOWN_FOR, UNDO_S, moment_of, signed
+from app.http.pages.done import SHOWN_FOR, moment_of, signed
 from app.http.pages.frame import viewer_of
 from app.http.pages.kept_pages import KeptPages
 from app.http.pages.overview import counts_of
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
+from app.store.alerts import has_open_alert
 from app.store.events import EVENTS
 from app.store.messages import MESSAGES
 from app.store.problems import read_alerts
@@ -41,7 +43,8 @@ from app.store.transactions import WriteTx
 
 router = APIRouter(include_in_schema=False)
 
-_UNDO_ACCEPTED_S = 60  # a slow connection must not cost the undo that the page has promised
+# Longer than a page promises, for slow connections. The others are not notified until then: they would believe what was undone.
+UNDO_ACCEPTED = timedelta(seconds=30)
 _MOST, _TOGETHER = 500, 50
 _MOST_SILENCES = 100
 UNTIL_FIXED = "fixed"  # a length: until the job succeeds, or the agent is heard again, at most seven days
@@ -86,11 +89,17 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
     subjects = {one.alert.subject_id: one for one in chosen}
     if len(subjects) > _MOST_SILENCES:
         return back_to(request, form, "", 0, by, trouble="too-many")
+    silenced: set[str] = set()
     for part in _parts(list(subjects.values())):
         async with context.database.write() as tx:
             for one in part:
+                if length == UNTIL_FIXED and not await has_open_alert(tx, *_subject(one.alert)):
+                    continue  # it is fixed already: what the silence would mute is the next failure
                 await admin_silences.create_silence(tx, _silence_of(one, ends_at, length, _comment(form), by), by)
-    return back_to(request, form, "silenced", len(chosen), by)
+                silenced.add(one.alert.subject_id)
+    if not silenced:
+        return back_to(request, form, "", 0, by, trouble="stale_edit")
+    return back_to(request, form, "silenced", sum(one.alert.subject_id in silenced for one in chosen), by)
 
 
 @router.post("/act/teach")
@@ -147,7 +156,7 @@ async def post_undo(request: Request, context: Context, who: Operator, form: Pos
     by = who.editor(context)
     what, _, moment = str(form.get("undo", "")).partition(" ")
     at = moment_of(moment)
-    if at is None or not timedelta(0) <= by.at - at <= timedelta(seconds=_UNDO_ACCEPTED_S):
+    if at is None or not timedelta(0) <= by.at - at <= UNDO_ACCEPTED:
         return back_to(request, form, "", 0, by, trouble="too-late")
     async with context.database.write() as tx:
         match what:
@@ -177,7 +186,7 @@ async def _take(
                 else:
                     is_taken = await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
                 if is_taken:
-                    await admin_alerts.tell_others(tx, one.alert.id, who.person.email, by, timedelta(seconds=UNDO_S))
+                    await admin_alerts.tell_others(tx, one.alert.id, who.person.email, by, UNDO_ACCEPTED)
                     taken += 1
     if not taken:
         return back_to(request, form, "", 0, by, trouble="stale_edit")
@@ -193,6 +202,10 @@ def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
     if hours is None:
         raise NotFound("there is no such length of a silence")
     return now + timedelta(hours=hours)
+
+
+def _subject(alert: Alert) -> tuple[str, str, str | None]:
+    return alert.customer_id, alert.agent_id, alert.job_id
 
 
 def _silence_of(one: NamedAlert, ends_at: datetime, length: str, comment: str | None, by: Editor) -> Silence:

@@ -71,6 +71,30 @@ async def test_an_alert_that_is_closed_by_hand_fixes_nothing(api: Api) -> None:
     [alert] = await api.items("/v1/alerts", state="open")
     await api.tell("POST", f"/v1/alerts/{alert['id']}:close", json={"reason": "known"})
     assert await _is_current(api, silence)
+    await _report(api, key="2", job="other", outcome="success")
+    assert await _is_current(api, silence)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"outcome": "failure"}, {"outcome": "success"}),
+        ({"outcome": "failure"}, {"outcome": "warning"}),
+        ({"outcome": "unclear", "message": "it went somehow"}, {"outcome": "success"}),
+    ],
+)
+async def test_a_success_ends_it_although_somebody_closed_the_alert_and_the_next_failure_is_reported(
+    api: Api, first: dict[str, str], then: dict[str, str]
+) -> None:
+    await _report(api, **first)
+    silence = await _silence(api, "agent", "job")
+    [alert] = await api.items("/v1/alerts", state="open")
+    await api.tell("POST", f"/v1/alerts/{alert['id']}:close", json={"reason": "known"})
+    await _report(api, key="2", **then)
+    assert not await _is_current(api, silence)
+    await _report(api, key="3")
+    [alert] = [one for one in await api.items("/v1/alerts", state="open") if one["kind"] == "failed"]
+    assert [one["state"] for one in await api.items("/v1/notices", alert_id=alert["id"])] == ["waiting"]
 
 
 @pytest.mark.parametrize(

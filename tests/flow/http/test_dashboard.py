@@ -103,6 +103,19 @@ async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
 
 
+async def test_what_is_fixed_already_cannot_be_silenced_until_it_is_fixed(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        silenced = await browser.send("/alerts", "/act/silence", id=alert_id, back="/alerts", **{"for": "fixed"})
+        assert silenced.headers["location"].startswith("/alerts?done=silenced&n=1&")
+        await browser.send("/alerts", "/act/close", id=alert_id, back="/alerts")
+        refused = await browser.send("/alerts", "/act/silence", id=alert_id, back="/alerts", **{"for": "fixed"})
+        assert refused.headers["location"].startswith("/alerts?trouble=stale_edit&by=")
+        assert len(await api.items("/v1/silences")) == 1
+        silenced = await browser.send("/alerts", "/act/silence", id=alert_id, back="/alerts", **{"for": "4h"})
+        assert silenced.headers["location"].startswith("/alerts?done=silenced&n=1&")
+
+
 async def test_a_reader_sees_no_button_and_can_press_none(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser, Role.READER)
