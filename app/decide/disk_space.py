@@ -16,7 +16,7 @@ from app.core.log import log
 from app.core.settings import Settings
 from app.domain.disk_space import JOB, Disk, DiskStage, disk_event, stage_of
 from app.domain.job import JobState
-from app.domain.service_event import AGENT
+from app.domain.service_event import AGENT, well_since
 from app.store.agents import find_agent_id
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
@@ -62,8 +62,8 @@ async def _report(context: AppContext, customer_id: str, disks: Sequence[Disk], 
         return
     async with context.database.write() as tx:
         agent_id = (await find_or_create_agents(tx, {agent}, now))[agent]
-        last_well = None if job is None else job.last_success_at
-        event = disk_event(stage, disks, customer_id=customer_id, agent_id=agent_id, last_well=last_well, now=now)
+        since = well_since(job, now)
+        event = disk_event(stage, disks, customer_id=customer_id, agent_id=agent_id, well_since=since, now=now)
         await insert_clock_events(tx, [event])
         tx.after_commit(lambda: context.wakeups.wake("events"))
 

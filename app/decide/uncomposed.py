@@ -2,7 +2,7 @@
 
 from app.context import AppContext
 from app.domain.job import JobState
-from app.domain.service_event import AGENT
+from app.domain.service_event import AGENT, well_since
 from app.domain.uncomposed import JOB, REPORTED_AFTER, uncomposed_event
 from app.store.agents import find_agent_id
 from app.store.events import insert_clock_events
@@ -28,8 +28,8 @@ async def tick(context: AppContext) -> bool:
     async with context.database.write() as tx:
         agent = (customer_id, AGENT)
         agent_id = (await find_or_create_agents(tx, {agent}, now))[agent]
-        last_well = None if job is None else job.last_success_at
-        event = uncomposed_event(late, customer_id=customer_id, agent_id=agent_id, last_well=last_well, now=now)
+        since = well_since(job, now)
+        event = uncomposed_event(late, customer_id=customer_id, agent_id=agent_id, well_since=since, now=now)
         await insert_clock_events(tx, [event])
         tx.after_commit(lambda: context.wakeups.wake("events"))
     return False

@@ -56,16 +56,14 @@ def new_name_key(agent: str, key: str) -> str:
     return f"{OURS}new name:{_short(f'{len(agent)}:{agent}{key}')}"
 
 
-def disk_key(last_well: datetime | None, stage: str) -> str:
+def disk_key(well_since: datetime, stage: str) -> str:
     """One event for each stage of a disk since it was well: the clock looks every few seconds, and two workers look."""
-    return f"{OURS}disk:{'never' if last_well is None else last_well.isoformat()}:{stage}"
+    return f"{OURS}disk:{well_since.isoformat()}:{stage}"
 
 
-def uncomposed_key(last_well: datetime | None, *, is_well: bool) -> str:
+def uncomposed_key(well_since: datetime, *, is_well: bool) -> str:
     """One event since all messages could be composed: the clock looks every minute, and two workers look."""
-    return (
-        f"{OURS}uncomposed:{'never' if last_well is None else last_well.isoformat()}:{'well' if is_well else 'stuck'}"
-    )
+    return f"{OURS}uncomposed:{well_since.isoformat()}:{'well' if is_well else 'stuck'}"
 
 
 TAUGHT = f"{OURS}taught:"

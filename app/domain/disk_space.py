@@ -72,10 +72,10 @@ def disk_event(
     *,
     customer_id: str,
     agent_id: str,
-    last_well: datetime | None,
+    well_since: datetime,
     now: datetime,
 ) -> Event:
-    """Return the event that reports a stage. `last_well`: when the disks were last reported to be well."""
+    """Return the event that reports a stage. `well_since`: see service_event.py."""
     low = "; ".join(str(disk) for disk in disks if disk.is_low)
     match stage:
         case DiskStage.WELL:
@@ -90,5 +90,5 @@ def disk_event(
             )
     failed_as = Severity.CRITICAL if stage is DiskStage.FULL else Severity.ERROR
     is_well = stage is DiskStage.WELL
-    key = disk_key(last_well, stage)
+    key = disk_key(well_since, stage)
     return service_event((customer_id, agent_id), key, JOB, message, now, is_well=is_well, failed_as=failed_as)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.core.ids import new_id
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.job import Job
 
 AGENT = "Tocsin"  # the agent whose jobs these are, except those about relays
 
@@ -40,3 +41,14 @@ def service_event(
         message=message,
         log=log,
     )
+
+
+def well_since(job: Job | None, now: datetime) -> datetime:
+    """Return since when a state was not reported as trouble, to tell one trouble from the one before in the keys of events.
+
+    Without a job, which was never there or which somebody deleted, it is the present hour: the events of a deleted job are still
+    stored, and a key that never changes would keep the next trouble from being reported.
+    """
+    if job is None:
+        return now.replace(minute=0, second=0, microsecond=0)
+    return job.last_success_at or job.created_at

@@ -50,9 +50,9 @@ def marked_since(reason: str) -> datetime | None:
 
 
 def uncomposed_event(
-    found: Sequence[Uncomposed], *, customer_id: str, agent_id: str, last_well: datetime | None, now: datetime
+    found: Sequence[Uncomposed], *, customer_id: str, agent_id: str, well_since: datetime, now: datetime
 ) -> Event:
-    """Return the event that reports these notices, or the end of the trouble if there is none. `last_well`: when that was last reported."""
+    """Return the event that reports these notices, or the end of the trouble if there is none. `well_since`: see service_event.py."""
     if found:
         first = min(found, key=lambda one: one.since)
         message = (
@@ -62,5 +62,5 @@ def uncomposed_event(
         )
     else:
         message = "all messages can be composed again"
-    key = uncomposed_key(last_well, is_well=not found)
+    key = uncomposed_key(well_since, is_well=not found)
     return service_event((customer_id, agent_id), key, JOB, message, now, is_well=not found)

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from app.admin.editing import Editor
+from app.admin.jobs import delete_job
 from app.compose import tick as compose
 from app.decide import uncomposed
 from app.domain.uncomposed import JOB, MARK
-from app.store.tables import alerts, messages, notices
+from app.store.tables import alerts, jobs, messages, notices
 from tests.support.context import SystemUnderTest, open_system
 
 
@@ -73,3 +75,21 @@ async def test_a_notice_that_cannot_be_read_is_reported_too(system: SystemUnderT
     await live_on(system, 1)
     [ours_mail] = await system.mails(messages.c.is_alert)
     assert JOB in ours_mail.subject
+
+
+async def test_it_is_reported_again_although_somebody_deleted_the_job_under_which_it_was_reported(
+    system: SystemUnderTest,
+):
+    await system.receive(job="a", outcome="failure")
+    await system.decide()
+    [broken] = await system.rows(alerts)
+    await break_severity(system, broken.id, "mood")
+    for _ in range(3):
+        await live_on(system, 6)
+    [job] = await system.rows(jobs, jobs.c.name == JOB)
+    await delete_job(system.context.database, job.id, Editor("ann", system.time[0], system.context.wakeups.wake))
+    await live_on(system, 60)
+    await live_on(system, 1)
+    reported = [one.subject for one in await system.mails(messages.c.is_alert)]
+    assert len(reported) == 2, reported
+    assert all(JOB in subject for subject in reported)
