@@ -197,7 +197,7 @@ async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: 
     if agent_id is not None:
         raise BadInput("only a key of kind agent belongs to an agent", field="agent_id")
     if kind is KeyKind.ENROL and customer_id is None:
-        raise BadInput("an enrolment key needs a customer: its new agents are theirs", field="customer_id")
+        raise BadInput("an enrolment key needs a customer, to which its new agents belong", field="customer_id")
     if kind not in (KeyKind.ENROL, KeyKind.MONITOR) and customer_id is not None:
         # A key that looks like one customer's and reads all of them would be a leak.
         raise BadInput(f"a key of kind {kind} applies to every customer: leave customer_id out", field="customer_id")

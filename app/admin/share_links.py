@@ -52,7 +52,7 @@ async def create_share_link(tx: WriteTx, secret: Secret, wanted: NewShareLink, b
             if customer_id not in known:
                 raise BadInput(f"there is no customer {customer_id}", code="unknown_customer", field="customer_ids")
     if wanted.expires_at is not None and wanted.expires_at <= by.at:
-        raise BadInput("must lie ahead", field="expires_at")
+        raise BadInput("must be in the future", field="expires_at")
     token = secrets.token_urlsafe(32)
     link = ShareLink(
         id=new_id(SHARE_LINKS.prefix),

@@ -71,7 +71,7 @@ def _check_until_fixed(silence: Silence) -> None:
 
 def _check_span(silence: Silence, by: Editor) -> None:
     if silence.ends_at <= by.at:
-        raise BadInput("must lie ahead", code="bad_span", field="ends_at")
+        raise BadInput("must be in the future", code="bad_span", field="ends_at")
     if silence.ends_at <= silence.starts_at:
         raise BadInput("must be after starts_at", code="bad_span", field="ends_at")
     if silence.ends_at - silence.starts_at > LONGEST:

@@ -61,7 +61,7 @@ def test_a_tool_is_connected_and_its_first_report_appears(
     sent = {"job": MARKUP, "outcome": "success", "message": MARKUP}
     httpx.post(f"{host}/v1/events", json=sent, headers={"Authorization": f"Bearer {key[1]}"}).raise_for_status()
     if not scripts:
-        page.get_by_role("link", name="Look again").click()
+        page.get_by_role("link", name="Refresh").click()
     page.get_by_text("The first report arrived:").wait_for()
     shown = page.locator("#first").inner_text()
     assert MARKUP in shown
@@ -97,7 +97,7 @@ def test_a_relay_is_set_up_and_shows_what_its_doctor_found(
         assert code not in page.content()
         panel.get_by_role("button", name="Pause").click()
         page.get_by_text("paused since").wait_for()
-        page.get_by_role("button", name="Let it send again").click()
+        page.get_by_role("button", name="Resume").click()
         page.get_by_text("closed: it sends").wait_for()
         assert page.locator("main img").count() == 0
         fits(page, axe)

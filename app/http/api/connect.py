@@ -130,7 +130,7 @@ async def connect_tool(
 def key_for(row: ToolSetup, agent: Agent, job: str | None) -> admin_keys.NewKey:
     """Return the key that a tool of an agent needs. Raises BadInput where the tool cannot name a job and none is given."""
     if not row.names_job and job is None:
-        raise BadInput(f"{row.tool} cannot name a job, so its key has to: send one", code="job_missing", field="job")
+        raise BadInput(f"{row.tool} cannot name a job, so its key must: enter a job", code="job_missing", field="job")
     return admin_keys.NewKey(
         kind=KeyKind.AGENT,
         name=f"{agent.name}'s {row.tool}"[:200],

@@ -62,7 +62,7 @@ _TITLES = (
     _("resticprofile's HTTP hooks"),
     _("Alertmanager and Grafana's alerting"),
     _("Synology DSM's custom webhook"),
-    _("Tools that can only mail (Veeam, Bacula, Synology ...)"),
+    _("Tools that can only send mail (Veeam, Bacula, Synology ...)"),
 )
 
 

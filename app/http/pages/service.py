@@ -113,7 +113,7 @@ async def post_retention(request: Request, context: Context, who: Administrator,
         async with context.database.write() as tx:
             kept = await current_retention(tx, context.settings)
             if (events < kept.keep_events_days or history < kept.keep_history_days) and not text_of(form, "sure"):
-                raise BadInput("a smaller number deletes what is older: tick the box to confirm that", field="sure")  # noqa: TRY301
+                raise BadInput("a smaller number deletes older data: tick the box to confirm that", field="sure")  # noqa: TRY301
             await set_retention(
                 tx,
                 context.settings,

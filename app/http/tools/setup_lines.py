@@ -210,7 +210,7 @@ TOOL_SETUPS: tuple[ToolSetup, ...] = (
         f"{_CURL} <url>/in/synology/<key> -d 'text=Backup task [<slug>] on NAS01 has failed'",
     ),
     ToolSetup(
-        "mail", "Tools that can only mail (Veeam, Bacula, Synology ...)", "docs/tools/mail.md", _UUID, _BY_TOOL,
+        "mail", "Tools that can only send mail (Veeam, Bacula, Synology ...)", "docs/tools/mail.md", _UUID, _BY_TOOL,
         ("SMTP server <mail_host>, port <mail_port>, no login", "Recipient <key>@tocsin"),
         "swaks --server <mail_host>:<mail_port> --to <key>@tocsin --header 'Subject: [Failed] <slug>' --body 'a test'",
     ),

@@ -33,7 +33,7 @@ async def _sign_in(api: Api, browser: Browser, role: Role = Role.OPERATOR) -> No
         ("GET", "/job/none", 404, "There is no such page", "Diese Seite gibt es nicht"),
         ("GET", "/people", 404, "There is no such page", "Diese Seite gibt es nicht"),
         ("GET", "/no/such/page", 404, "There is no such page", "Diese Seite gibt es nicht"),
-        ("GET", "/alerts?order=best", 422, "A value does not fit", "Ein Wert passt nicht"),
+        ("GET", "/alerts?order=best", 422, "A value is not valid", "Ein Wert ist nicht gültig"),
         ("GET", "/act/acknowledge", 405, "cannot be opened like this", "lässt sich diese Adresse nicht öffnen"),
         ("POST", "/act/acknowledge", 403, "This was not done", "Das wurde nicht ausgeführt"),
     ],

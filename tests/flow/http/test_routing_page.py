@@ -149,7 +149,7 @@ async def test_a_silence_is_made_and_ended(api: Api) -> None:
         ends_at = f"{api.context.clock().replace(microsecond=0).isoformat()[:10]}T23:59"
         fields[2] = ("ends_at", ends_at)
         shown = await _post(browser, "/routing/silences", [*fields, ("step", "check")])
-        assert "3 open alerts are kept back." in shown.text
+        assert "3 open alerts are held back." in shown.text
         assert "<script>alert" not in shown.text
         saved = await _post(browser, "/routing/silences", [*fields, ("step", "save")])
         assert saved.status_code == 303, saved.text
