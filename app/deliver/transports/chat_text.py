@@ -1,6 +1,10 @@
-"""The text of a message for a chat: short, with a mark and a link. Pure."""
+"""The text of a message for a chat: short, with a mark and a link. Pure.
+
+No text of an event mentions anybody or makes a link with another text: Apprise's services read both, each in its own way.
+"""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,6 +13,11 @@ from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, r
 _MARKS = {"critical": "🔴", "error": "🔴", "warning": "🟠", "info": "🔵"}
 _GOOD, _TAKEN, _SUMMARY = "🟢", "🟡", "📋"
 _MOST, _LONGEST = 10, 200
+_MARKUP = re.compile(
+    r"@(?=(?:everyone|here|channel|all|room)\b)|(?<![\w.+-])@(?=\w)|<(?=[@!#&]|at\b|users/|[a-z]+:)|\](?=\()",
+    re.IGNORECASE,
+)
+_BREAK = "\N{ZERO WIDTH SPACE}"
 
 
 def chat_text(body: bytes, ended: Mapping[str, datetime]) -> tuple[str, str, str]:
@@ -38,10 +47,11 @@ def chat_text(body: bytes, ended: Mapping[str, datetime]) -> tuple[str, str, str
 
 
 def one_line(text: str, most: int) -> str:
-    """Return a text on one line, without control characters: a title can become a header there."""
+    """Return a text on one line, without control characters and with no mention: a title can become a header there."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text.encode("utf-8", "replace").decode())
     words = " ".join(plain.split())
-    return words if len(words) <= most else words[: most - 1] + "…"
+    short = words if len(words) <= most else words[: most - 1] + "…"
+    return _MARKUP.sub(lambda found: found[0] + _BREAK, short)
 
 
 def _other(body: bytes) -> tuple[str, str, str]:

@@ -12,6 +12,7 @@ import httpcore
 
 from app.deliver.transports.check_state import check_state
 from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, read_alerts
+from app.deliver.transports.evidence import evidence
 from app.deliver.transports.program_socket import SocketExchange, exchange
 from app.deliver.transports.public_only import PublicOnly
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary
@@ -81,11 +82,16 @@ async def _read(stream: httpcore.AsyncNetworkStream) -> Outcome:
             or (not (data + _MAGIC)[:4] == _MAGIC[: len(data)].ljust(4) and data[:4] != _MAGIC)
         ):
             raise ValueError("the answer is not from a Zabbix server")
-    answer = json.loads(data[_HEADER.size :])
-    info = str(answer.get("info", ""))
+    try:
+        answer = json.loads(data[_HEADER.size :])
+    except RecursionError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is not from a Zabbix server")  # noqa: TRY004  (as for all else that is none)
+    info = evidence(str(answer.get("info", "")))
     counts = _COUNTS.search(info)
     if answer.get("response") != "success" or counts is None:
-        return Temporary("refused", info or str(answer.get("response")))
+        return Temporary("refused", info or evidence(str(answer.get("response"))))
     processed, failed, total = map(int, counts.groups())
     if failed or processed < total:
         words = f"{info}. Zabbix has no such host or trapper item, or does not take values from this address"
