@@ -72,7 +72,7 @@ def test_the_first_link_a_password_and_a_one_time_code(served: Served, port: int
     page.click("form[action='/account/codes/confirm'] button")
     recovery = re.findall(r"\b[a-z0-9]{4,5}-[a-z0-9]{4,5}(?:-[a-z0-9]{4,5})*\b", page.inner_text("main"))
     assert len(recovery) == 10
-    page.click("form[action='/sign-out'] button")
+    page.click("form[action='/sign-out/now'] button")
     page.wait_for_url("**/sign-in*")
     page.goto(f"{home}/messages")
     page.fill("input[name=email]", "ada@example.org")
@@ -94,7 +94,7 @@ def test_the_identity_provider_leads_back_to_the_page_that_was_asked_for(
     page.goto(f"{home}/account")
     assert "kim@example.org" in page.content()
     assert troubles == []  # not of the provider's own page, which comes next
-    page.click("form[action='/sign-out'] button")
+    page.click("form[action='/sign-out/now'] button")
     page.wait_for_url(f"{provider.issuer}/**")
     page.goto(f"{home}/account")
     page.wait_for_url(re.compile(r"/sign-in\?"))
