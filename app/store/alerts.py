@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Select, String, Update, bindparam, func, or_, select, update
+from sqlalchemy import Select, String, Update, and_, bindparam, func, or_, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
+from app.domain.notice import NoticeState
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
 from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window
 from app.store.row_mapping import readable
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
-from app.store.tables import agents, alerts, jobs
+from app.store.tables import agents, alerts, jobs, notices
 from app.store.transactions import ReadTx, WriteTx
 
 STORED = tuple(name for name in Alert.__slots__ if name != "facts")
@@ -184,6 +185,26 @@ async def has_open_alert(tx: ReadTx, customer_id: str, agent_id: str, job_id: st
     wanted = [own.customer_id == customer_id, own.agent_id == agent_id, own.closed_at.is_(None)]
     wanted += [] if job_id is None else [own.job_id == job_id]
     return (await tx.connection.execute(select(own.id).where(*wanted).limit(1))).first() is not None
+
+
+async def open_again(tx: ReadTx, ids: Collection[str]) -> dict[tuple[str, str], str]:
+    """Return the severity of the open alert of the same subject and kind, by the id of a closed one and the recipient that was sent the open one."""
+    closed, newer = alerts.alias("closed"), alerts.alias("newer")
+    same = (
+        newer.c.customer_id == closed.c.customer_id,
+        newer.c.subject_id == closed.c.subject_id,
+        newer.c.kind == closed.c.kind,
+        newer.c.closed_at.is_(None),
+    )
+    is_sent = notices.c.alert_id == newer.c.id, notices.c.state == NoticeState.WORDED
+    query = (
+        select(closed.c.id, notices.c.recipient_id, newer.c.severity)
+        .join(newer, and_(*same))
+        .join(notices, and_(*is_sent))
+        .where(closed.c.id.in_(ids), closed.c.closed_at.is_not(None), notices.c.recipient_id.is_not(None))
+    )
+    rows = await tx.connection.execute(query) if ids else ()
+    return {(row.id, row.recipient_id): row.severity for row in rows}
 
 
 async def closed_between(tx: ReadTx, since: datetime, until: datetime) -> list[Alert]:

@@ -1,9 +1,10 @@
 """The state of an alert in the words of Nagios and its relatives: OK, WARNING, CRITICAL or UNKNOWN, with the service it belongs to. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.deliver.transports.document_alerts import DocumentAlert
+from app.deliver.transports.document_alerts import DocumentAlert, read_alerts
+from app.domain.message import Parcel
 from app.domain.transport_options import ServiceNames
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -22,6 +23,19 @@ class CheckState:
     service: str
     state: int
     output: str
+
+
+def service_alerts(parcel: Parcel) -> list[DocumentAlert]:
+    """Return the alerts of a message, those that are over first: of several about one service, the last one counts. Raises BadDocument.
+
+    Of one that is over while a newer one of its kind is open, the state of the newer one is sent.
+    """
+    found = read_alerts(parcel.body, parcel.ended)
+    for place, alert in enumerate(found):
+        if (severity := parcel.open_again.get(alert.id)) is not None:
+            fields = {**alert.fields, "severity": severity, "message": "a newer alert of this kind is open"}
+            found[place] = replace(alert, closed_at=None, fields=fields)
+    return sorted(found, key=lambda alert: not alert.is_over)
 
 
 def check_state(alert: DocumentAlert, names: ServiceNames) -> CheckState:

@@ -9,8 +9,8 @@ import base64
 import json
 import ssl
 
-from app.deliver.transports.check_state import CheckState, check_state
-from app.deliver.transports.document_alerts import BadDocument, read_alerts
+from app.deliver.transports.check_state import CheckState, check_state, service_alerts
+from app.deliver.transports.document_alerts import BadDocument
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest, joined
 from app.deliver.transports.public_only import PublicOnly
 from app.deliver.transports.unsealing import Unseal, wrong_secret
@@ -70,7 +70,7 @@ class Icinga2Transport:
             "user-agent": "Tocsin",
             "authorization": f"Basic {login}",
         }
-        states = [check_state(alert, options.names) for alert in read_alerts(parcel.body, parcel.ended)]
+        states = [check_state(alert, options.names) for alert in service_alerts(parcel)]
         url = parcel.address.rstrip("/") + _PATH
         return {
             f"{one.host}!{one.service}": ProgramRequest(url, headers, _body(one, options.ttl_s), ("authorization",))

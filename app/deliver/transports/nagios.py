@@ -7,8 +7,8 @@ import re
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from app.deliver.transports.check_state import CheckState, check_state
-from app.deliver.transports.document_alerts import BadDocument, read_alerts
+from app.deliver.transports.check_state import CheckState, check_state, service_alerts
+from app.deliver.transports.document_alerts import BadDocument
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.http_exchange import PostAnswer
 from app.deliver.transports.unsealing import Unseal, wrong_secret
@@ -61,7 +61,7 @@ def _request(url: str, token: str, data: str) -> ProgramRequest:
 
 
 def _results(parcel: Parcel, options: NagiosOptions) -> str:
-    states = [check_state(alert, options.names) for alert in read_alerts(parcel.body, parcel.ended)]
+    states = [check_state(alert, options.names) for alert in service_alerts(parcel)]
     return f"<?xml version='1.0'?>\n<checkresults>{''.join(map(_result, states))}</checkresults>"
 
 

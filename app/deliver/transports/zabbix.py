@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from app.deliver.transports.check_state import check_state
-from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, read_alerts
+from app.deliver.transports.check_state import check_state, service_alerts
+from app.deliver.transports.document_alerts import BadDocument, DocumentAlert
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.program_socket import SocketExchange, exchange
 from app.deliver.transports.public_only import PublicOnly
@@ -54,7 +54,7 @@ class ZabbixTransport:
 def _body(parcel: Parcel) -> bytes:
     options = parcel.options if isinstance(parcel.options, ZabbixOptions) else ZabbixOptions()
     values = {}
-    for alert in read_alerts(parcel.body, parcel.ended):
+    for alert in service_alerts(parcel):
         names = ServiceNames(host=options.host, service="{kind}")
         state = check_state(alert, names)
         key = item_key(alert, options.key)

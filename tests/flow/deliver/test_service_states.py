@@ -1,0 +1,68 @@
+"""A late end must not turn a service green there while a newer alert of the same job and kind is open."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.compose import tick as compose
+from app.deliver.lease import lease_and_begin
+from app.deliver.settle import AttemptResult, settle_results
+from app.deliver.transports.check_state import CRITICAL, OK, check_state, service_alerts
+from app.domain.attempt import Temporary
+from app.domain.lease import Leased
+from app.domain.transport_options import ServiceNames
+from app.store.tables_managed import recipients
+from tests.support.context import SystemUnderTest, open_system
+
+ICINGA = {"transport": "icinga2", "address": "https://icinga.example.org:5665"}
+
+
+@pytest.fixture
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
+
+
+async def report(system: SystemUnderTest, outcome: str) -> None:
+    await system.receive(job="db", outcome=outcome)
+    await system.decide()
+    system.pass_time(minutes=12)
+    await compose.tick(system.context)
+
+
+async def take(system: SystemUnderTest) -> list[Leased]:
+    now = system.time[0]
+    async with system.context.database.write() as tx:
+        return await lease_and_begin(tx, "icinga2", 10, now, "worker:a", now + timedelta(minutes=2))
+
+
+def states(leased: list[Leased]) -> list[int]:
+    return [check_state(alert, ServiceNames()).state for one in leased for alert in service_alerts(one.parcel)]
+
+
+async def test_an_opening_and_an_end_that_were_held_up_do_not_hide_a_newer_failure(system: SystemUnderTest) -> None:
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(recipients).values(transports=[ICINGA]))
+    await report(system, "failure")
+    first = await take(system)
+    assert states(first) == [CRITICAL]
+    async with system.context.database.write() as tx:  # Icinga is away
+        await settle_results(tx, [AttemptResult(first[0].claim, Temporary("connect", "refused"))], system.time[0])
+    await report(system, "success")
+    assert states(await take(system)) == [OK, OK]
+    await report(system, "failure")
+    system.pass_time(minutes=5)
+    assert states(await take(system)) == [CRITICAL]
+
+
+async def test_what_was_held_up_itself_is_sent_as_the_newer_failure(system: SystemUnderTest) -> None:
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(recipients).values(transports=[ICINGA]))
+    for outcome in ("failure", "success", "failure"):
+        await report(system, outcome)
+    assert states(await take(system)) == [CRITICAL, CRITICAL, CRITICAL]
+    await report(system, "success")
+    assert states(await take(system)) == [OK]
