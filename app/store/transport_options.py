@@ -15,10 +15,11 @@ def options_json(options: TransportOptions) -> dict[str, Any]:
 
 
 def options_of(transport: str, stored: Mapping[str, Any] | None) -> TransportOptions | None:
-    """Return the options that a column holds. Raises KeyError or TypeError where another version wrote what cannot be read."""
-    if stored is None:
+    """Return the options that a column holds. What a later version added is left out: its recipient must still be notified."""
+    if stored is None or transport not in OPTIONS:
         return None
-    return OPTIONS[transport](**{name: _read(value) for name, value in stored.items()})
+    known = {field.name for field in fields(OPTIONS[transport])}
+    return OPTIONS[transport](**{name: _read(value) for name, value in stored.items() if name in known})
 
 
 def _written(value: object) -> object:
