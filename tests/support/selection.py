@@ -22,6 +22,7 @@ TOOLS_VENV = ROOT / ".venv-tools/bin"
 # Programs whose Debian package has another name.
 PACKAGES = {
     "promtool": "prometheus",
+    "smilint": "smitools",
     "nagios4": "nagios4-core",
     "icinga2": "icinga2-bin",
     "borg": "borgbackup",

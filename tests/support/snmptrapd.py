@@ -1,7 +1,7 @@
 """Runs a real snmptrapd that writes one line for each notification that it accepts."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,16 @@ class Snmptrapd:
 
 
 @contextmanager
-def snmptrapd(folder: Path, *, engine_id: str | None = None) -> Iterator[Snmptrapd]:
-    """Run it in the foreground until the block ends. `engine_id`: of the sender of traps of version 3."""
+def snmptrapd(
+    folder: Path, *, engine_id: str | None = None, mibs: Sequence[Path] = (), port: int | None = None
+) -> Iterator[Snmptrapd]:
+    """Run it in the foreground until the block ends.
+
+    `engine_id`: of the sender of traps of version 3, with `0x`. `mibs`: folders; with them it writes the names of our MIB, else numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    it = Snmptrapd(lasting_port(), folder / "lines")
-    engine = f"-e 0x{engine_id} " if engine_id else ""
+    it = Snmptrapd(port or lasting_port(), folder / "lines")
+    engine = f"-e {engine_id} " if engine_id else ""
     config = folder / "snmptrapd.conf"
     config.write_text(
         f"disableAuthorization no\nauthCommunity log {COMMUNITY}\nauthUser log {USER} priv\n"
@@ -40,9 +45,7 @@ def snmptrapd(folder: Path, *, engine_id: str | None = None) -> Iterator[Snmptra
     command = [
         "snmptrapd",
         "-f",
-        "-On",
-        "-m",
-        "",
+        *(("-M", ":".join(map(str, mibs)), "-m", "TOCSIN-MIB") if mibs else ("-On", "-m", "")),
         "-C",
         "-c",
         str(config),

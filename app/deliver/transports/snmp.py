@@ -101,11 +101,14 @@ class SnmpTransport:
         return None
 
     def preview(self, parcel: Parcel) -> str:
-        """Return the objects of each notification."""
-        return "\n\n".join(
+        """Return the objects of each notification, and for version 3 our engine id, which a receiver of traps must know."""
+        is_3 = isinstance(parcel.options, SnmpOptions) and parcel.options.version == "3"
+        shown = [f"engine id = 0x{self._engine_id.hex()}"] if is_3 else []
+        shown += [
             "\n".join(f"{name} = {value}" for name, value in objects_of(alert))
             for alert in read_alerts(parcel.body, parcel.ended)
-        )
+        ]
+        return "\n\n".join(shown)
 
     async def close(self) -> None:
         """Close its socket."""
