@@ -1,6 +1,6 @@
 """Messages that repeat all open alerts to a program that ends what it does not hear of again, and the alerts that they repeat.
 
-Only the newest of a recipient is kept: they come every minute or hour, and say nothing that the messages about the alerts do not say.
+Only the newest of a recipient is kept: they come every minute, and say nothing that the messages about the alerts do not say.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, delete, select
 from app.core.ids import first_id_at
 from app.domain.message import SETTLED_STATES
 from app.domain.notice import NoticeState
-from app.domain.recipient import Address
 from app.store.tables import alerts, attempts, bodies, messages, notices
 from app.store.transactions import ReadTx, WriteTx
 
@@ -45,16 +44,16 @@ async def open_alerts_of(tx: ReadTx, recipient_ids: Collection[str]) -> dict[str
     return found
 
 
-async def newest_refresh(tx: ReadTx, recipient_id: str, to: Address, now: datetime) -> NewestRefresh | None:
+async def newest_refresh(tx: ReadTx, recipient_id: str, address: str, now: datetime) -> NewestRefresh | None:
     """Return the newest refresh of an address; None if there was none lately."""
-    query = select(messages.c.created_at, messages.c.state).where(*_of(recipient_id, to, now))
+    query = select(messages.c.created_at, messages.c.state).where(*_of(recipient_id, address, now))
     row = (await tx.connection.execute(query.order_by(messages.c.id.desc()).limit(1))).one_or_none()
     return None if row is None else NewestRefresh(row.created_at, row.state in SETTLED_STATES)
 
 
-async def delete_refreshes(tx: WriteTx, recipient_id: str, to: Address, now: datetime) -> None:
+async def delete_refreshes(tx: WriteTx, recipient_id: str, address: str, now: datetime) -> None:
     """Delete the settled refreshes of an address, with their attempts."""
-    query = select(messages.c.id).where(*_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES))
+    query = select(messages.c.id).where(*_of(recipient_id, address, now), messages.c.state.in_(SETTLED_STATES))
     if ids := list((await tx.connection.execute(query)).scalars()):
         for table, column in (
             (attempts, attempts.c.message_id),
@@ -64,11 +63,11 @@ async def delete_refreshes(tx: WriteTx, recipient_id: str, to: Address, now: dat
             await tx.connection.execute(delete(table).where(column.in_(ids)))
 
 
-def _of(recipient_id: str, to: Address, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _of(recipient_id: str, address: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         messages.c.recipient_id == recipient_id,
         messages.c.id >= first_id_at("msg", now - _KEPT_FOR),
-        messages.c.address == to.address,
-        messages.c.transport == to.transport,
+        messages.c.address == address,
+        messages.c.transport == "alertmanager",
         messages.c.is_alert.is_(False),
     )

@@ -1,7 +1,7 @@
 """The transport `icinga2`: passive check results by Icinga's REST API (`POST /v1/actions/process-check-result`).
 
 Host and service are passed as values of the filter, so no name of an agent or job can change what is selected. A result has a time to live only where
-an option sets it: then `compose/refresh.py` repeats it before it ends.
+an option sets it: then it must be repeated by the route before it ends.
 """
 
 import asyncio
