@@ -119,7 +119,9 @@ async def decide(system: SystemUnderTest, piece: Sequence[Any]) -> None:
     for row in await system.rows(alerts, alerts.c.closed_at.is_not(None)):
         if row.id in before:
             since, corrected = before[row.id].since, run_of.get(before[row.id].event_id)
-            assert await is_proof(system, row.kind, piece, since, corrected), (row.kind, row.closed_reason)
+            # A late report may also show that there were fewer runs with warnings in a row than the rule asks for.
+            is_fewer = row.kind == "warning" and row.closed_reason.startswith("with a late report there are only")
+            assert is_fewer or await is_proof(system, row.kind, piece, since, corrected), (row.kind, row.closed_reason)
 
 
 async def is_proof(
