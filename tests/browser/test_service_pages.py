@@ -182,7 +182,7 @@ def test_the_service_is_tested_and_its_retention_set(
         page.goto("/service")
         page.fill("input[name=events]", "45")
         page.get_by_role("button", name="Save").click()
-        assert "deletes what is older" in page.get_by_role("alert").inner_text()
+        assert "deletes older data" in page.get_by_role("alert").inner_text()
         page.fill("input[name=events]", "45")
         page.check("input[name=sure]")
         page.get_by_role("button", name="Save").click()

@@ -25,7 +25,7 @@ async def test_every_parameter_of_every_list_is_refused_with_its_name(database_u
 async def test_a_path_with_it_is_refused(database_url: str, tmp_path: Path):
     async with serving(database_url, tmp_path) as api:
         for path, operations in api.app.api.openapi()["paths"].items():
-            if "{" not in path or not path.startswith("/v1/"):
+            if "{" not in path or not path.startswith("/v1/") or path.startswith("/v1/calendar/"):
                 continue
             for method in operations:
                 answer = await api.ask(method.upper(), path.replace("{", "a%00").replace("}", ""), json={})

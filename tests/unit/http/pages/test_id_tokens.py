@@ -93,7 +93,7 @@ def settings(issuer: str) -> OidcSettings:
 
 async def test_a_right_token_names_somebody():
     async with provider(signed) as one:
-        identity = await one.finish(FLOW, {"code": "c", "state": "the-state"})
+        identity = await one.exchange_code(FLOW, {"code": "c", "state": "the-state"})
     assert (identity.subject, identity.email, identity.groups) == ("kim", "kim@example.org", ("backup",))
 
 
@@ -119,11 +119,11 @@ async def test_a_right_token_names_somebody():
 async def test_a_wrong_token_names_nobody(token: Callable[[Claims], str], changed: Claims):
     async with provider(token, **changed) as one:
         with pytest.raises(NotAllowed):
-            await one.finish(FLOW, {"code": "c", "state": "the-state"})
+            await one.exchange_code(FLOW, {"code": "c", "state": "the-state"})
 
 
 async def test_an_answer_that_is_too_long_is_not_read():
     async with provider(signed) as one:
-        issuer = (await one.start_flow(is_proof=False))[0].partition("/authorization")[0]
+        issuer = (await one.authorization_request(is_proof=False))[0].partition("/authorization")[0]
         with pytest.raises(Unavailable, match="too long"):
             await IdentityProvider(settings(f"{issuer}/huge"), "").check()
