@@ -8,11 +8,9 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from app.deliver.transports.by_alert import AlertRequest, send_each
+from app.deliver.transports.by_alert import AlertByAlertTransport, AlertRequest
 from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, read_alerts
-from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
-from app.deliver.transports.unsealing import Unseal, wrong_secret
-from app.domain.attempt import Outcome, Permanent
+from app.deliver.transports.http_caller import ProgramRequest
 from app.domain.message import Parcel
 from app.domain.notice import NoticeKind
 from app.domain.transport_options import OpsgenieOptions
@@ -21,31 +19,11 @@ _LONGEST_MESSAGE, _LONGEST_DESCRIPTION, _LONGEST_ENTITY = 130, 15_000, 512  # ch
 _PRIORITIES: Mapping[str, str] = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5"}
 
 
-class OpsgenieTransport:
+class OpsgenieTransport(AlertByAlertTransport):
     """Sends a request for each alert of a message."""
 
-    def __init__(self, caller: HttpCaller, unseal: Unseal) -> None:
-        self._caller, self._unseal = caller, unseal
-
-    async def send(self, parcel: Parcel) -> Outcome:
-        """Send the requests one after the other."""
-        try:
-            requests = self._requests(parcel)
-        except BadDocument as cause:
-            return Permanent("document", str(cause))
-        except ValueError as cause:
-            return wrong_secret(cause)
-        return await send_each(self._caller, requests)
-
-    def preview(self, parcel: Parcel) -> str:
-        """Return the requests as they would be sent."""
-        return "\n\n".join(one.request.shown() for one in self._requests(parcel))
-
-    async def close(self) -> None:
-        """Close pooled connections."""
-        await self._caller.close()
-
-    def _requests(self, parcel: Parcel) -> list[AlertRequest]:
+    def requests_of(self, parcel: Parcel) -> list[AlertRequest]:
+        """Return the requests. Raises BadDocument if the secret of the address is gone."""
         options = parcel.options
         if not isinstance(options, OpsgenieOptions) or options.api_key is None:
             raise BadDocument("its recipient no longer has an API key for this address")
