@@ -17,7 +17,7 @@ def _last_value(server: Zabbix, item: str) -> str | None:
     return found[0]["value"] if found else None
 
 
-def test_values(tmp_path: Path):  # a short name: the path of Zabbix's sockets is limited
+def test_a_failure_and_its_end_reach_a_trapper_item(tmp_path: Path):
     with zabbix(tmp_path / "zabbix") as server, pushing_service(tmp_path / "var") as service:
         group = server.call("hostgroup.create", name="backups")["groupids"][0]
         host = server.call("host.create", host="nas01", groups=[{"groupid": group}])["hostids"][0]

@@ -2,7 +2,9 @@
 
 import gzip
 import shutil
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ SQL = Path("/usr/share/zabbix-server-pgsql")
 _SERVER = """\
 LogFile={folder}/server.log
 PidFile={folder}/server.pid
-SocketDir={folder}
+SocketDir={sockets}
 DBHost=127.0.0.1
 DBPort={db}
 DBName=zabbix
@@ -67,7 +69,8 @@ class Zabbix:
 def zabbix(folder: Path) -> Iterator[Zabbix]:
     """Start PostgreSQL, the server and the frontend, and stop them at the end."""
     folder.mkdir()
-    with Cluster() as cluster:
+    # The path of a socket has at most 107 characters, and the folder of a test can be longer than that.
+    with tempfile.TemporaryDirectory(prefix="zabbix-", dir="/tmp") as sockets, Cluster() as cluster:
         cluster.create_database("zabbix")
         for name in ("schema", "images", "data"):
             script = folder / f"{name}.sql"
@@ -80,7 +83,8 @@ def zabbix(folder: Path) -> Iterator[Zabbix]:
         reader = folder / "web/include/classes/core/CConfigFile.php"
         reader.write_text(reader.read_text(encoding="utf-8").replace("/etc/zabbix/zabbix.conf.php", str(settings)))
         settings.write_text(_CONFIG.format(db=cluster.port, port=port), encoding="utf-8")
-        (folder / "server.conf").write_text(_SERVER.format(folder=folder, db=cluster.port, port=port), encoding="utf-8")
+        server_settings = _SERVER.format(folder=folder, sockets=sockets, db=cluster.port, port=port)
+        (folder / "server.conf").write_text(server_settings, encoding="utf-8")
         commands = (
             ["zabbix_server", "-f", "-c", str(folder / "server.conf")],
             ["php", "-d", "error_reporting=0", "-S", f"127.0.0.1:{web}", "-t", str(folder / "web")],
@@ -93,8 +97,9 @@ def zabbix(folder: Path) -> Iterator[Zabbix]:
             def is_ready() -> bool:
                 assert all(one.poll() is None for one in started), (folder / "server.log").read_text(encoding="utf-8")
                 try:
+                    socket.create_connection(("127.0.0.1", port), 5).close()
                     return bool(found.call("user.login", username="Admin", password="zabbix"))
-                except httpx.HTTPError:
+                except (OSError, httpx.HTTPError):
                     return False
 
             wait_until("Zabbix", is_ready, 90)
