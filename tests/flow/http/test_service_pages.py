@@ -1,6 +1,7 @@
 """Connect, Relays, Service and Wall: who may open and use them, and what is never on them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from app.domain.person import Role
+from app.http.pages import wall
 from app.worker import run
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person
@@ -132,13 +134,13 @@ async def test_a_wall_shows_no_other_customer_and_nothing_that_was_not_chosen(
             break
         await asyncio.sleep(0.1)
 
-    async def wall(*shows: str, customers: list[str] | None) -> httpx.Response:
+    async def show_wall(*shows: str, customers: list[str] | None) -> httpx.Response:
         wanted = {"kind": "wall", "name": "Office", "customer_ids": customers, "shows": shows, "matchers": matchers}
         made = await api.tell("POST", "/v1/share-links", json=wanted)
         async with browsing(api) as stranger:
             return await stranger.get(f"/wall/{made['token']}")
 
-    one = await wall("counts", "customers", "jobs", "errors", customers=[customer["id"]])
+    one = await show_wall("counts", "customers", "jobs", "errors", customers=[customer["id"]])
     assert one.status_code == 200
     assert "set-cookie" not in one.headers
     assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in one.text
@@ -146,11 +148,30 @@ async def test_a_wall_shows_no_other_customer_and_nothing_that_was_not_chosen(
         assert hidden not in one.text
     for shown in (customer["name"], "nightly", "files01", "disk"):
         assert shown in one.text
-    bare = await wall(customers=None)
+    bare = await show_wall(customers=None)
     for hidden in ("Other Ltd", customer["name"], "files01", "nightly", "disk", "Office"):
         assert hidden not in bare.text
-    every = await wall("customers", customers=None)
+    every = await show_wall("customers", customers=None)
     assert "Other Ltd" in every.text
     async with browsing(api) as stranger:
         assert (await stranger.get("/wall/" + "x" * 43)).status_code == 404
         assert (await stranger.get("/wall/" + "%00" * 3)).status_code == 404
+
+
+async def test_a_wall_without_counts_does_not_show_how_many_customers_there_are(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wall, "CUSTOMERS_SHOWN", 2)
+    for number in range(5):
+        await api.tell("POST", "/v1/customers", json={"name": f"Customer {number}"})
+
+    async def shown(*shows: str) -> str:
+        wanted = {"kind": "wall", "name": "Office", "customer_ids": None, "shows": ["customers", *shows]}
+        made = await api.tell("POST", "/v1/share-links", json=wanted)
+        async with browsing(api) as stranger:
+            return (await stranger.get(f"/wall/{made['token']}")).text
+
+    assert "4 more customers" in await shown("counts")
+    without = await shown()
+    assert "Not all customers are shown" in without
+    assert not re.search(r"\d+ more customer", without)
