@@ -21,7 +21,7 @@ from app.cli.open_context import describe, open_context
 from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.store.monitoring import SHOWN, Checkup, check_up
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)
@@ -136,7 +136,7 @@ def _transports(found: Checkup) -> Iterator[DoctorFinding]:
             )
     for kind, last_attempt in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
-        mend = what_to_mend(last_attempt.code)
+        mend = remedy_of(last_attempt.code)
         if last_attempt.outcome != "sent" and (queue is not None or mend is not None):
             count = 0 if queue is None else queue.messages
             yield DoctorFinding(

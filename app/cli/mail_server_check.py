@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from app.core.settings import Settings
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.deliver.transports.smtp_connect import SmtpAccess, open_session, read_accesses
 from app.domain.attempt import Temporary
 
@@ -29,5 +29,5 @@ async def _check(access: SmtpAccess) -> str | None:
     if not isinstance(opened, Temporary):
         await opened.quit()
         return None
-    mend = what_to_mend(opened.code) or "See the log of the mail server."
+    mend = remedy_of(opened.code) or "See the log of the mail server."
     return f"The mail server {access.server.address} cannot be used now: {opened.code} {' '.join(opened.text.split())}. {mend}"

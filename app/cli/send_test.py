@@ -14,7 +14,7 @@ from app.core.log import set_up_log
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.core.wakeups import Wakeups
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.recipient import Address
 from app.store.engine import only_process, open_engines
 from app.store.transactions import Database
@@ -45,7 +45,7 @@ def send_test(
         typer.echo(note)
     typer.echo(f"{trial.outcome}  {trial.code}  {trial.text}  ({seconds:.2f} s)")
     if trial.outcome != "sent":
-        if (mend := what_to_mend(trial.code)) is not None:
+        if (mend := remedy_of(trial.code)) is not None:
             typer.echo(mend, err=True)
         raise typer.Exit(1)
 

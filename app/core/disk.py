@@ -36,7 +36,7 @@ class DiskTrouble(StrEnum):
     @property
     def mend(self) -> str:
         """What an administrator does about it."""
-        return _MEND[self]
+        return _REMEDIES[self]
 
 
 _WHAT = {
@@ -47,7 +47,7 @@ _WHAT = {
     DiskTrouble.DENIED: "permission is denied",
     DiskTrouble.BROKEN: "the disk reports errors",
 }
-_MEND = {
+_REMEDIES = {
     DiskTrouble.FULL: "free some space on it",
     DiskTrouble.QUOTA: "free some space, or raise the quota of the user that Tocsin runs as",
     DiskTrouble.FILE_SIZE: "raise the limit (`ulimit -f`, or LimitFSIZE of systemd)",

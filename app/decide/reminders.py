@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.context import AppContext
 from app.decide.notify import NoticeRequest, load_routing, notify
-from app.decide.repeat import Wait, tell_again
+from app.decide.repeat import Wait, decide_repeat
 from app.domain.alert import Alert, alert_facts
 from app.domain.notice import NoticeKind
 from app.store import agents, alerts, jobs, notices
@@ -63,7 +63,7 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
         alert = found.get(notice.alert_id or "")
         if alert is None or notice.route_id is None or notice.repeat_at is None:
             continue
-        decision = tell_again(alert, routes.get(notice.route_id), now)
+        decision = decide_repeat(alert, routes.get(notice.route_id), now)
         if isinstance(decision, Wait):
             continue
         requests[alert.id, notice.route_id] = NoticeRequest(

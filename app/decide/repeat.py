@@ -21,7 +21,7 @@ class Wait:
     reason: str
 
 
-def tell_again(alert: Alert, route: Route | None, now: datetime) -> Send | Wait:
+def decide_repeat(alert: Alert, route: Route | None, now: datetime) -> Send | Wait:
     """Return whether `route` reports `alert` again, `repeat_every` after it did so, with the reason."""
     if alert.closed_at is not None:
         return Wait("closed: " + (alert.closed_reason or ""))

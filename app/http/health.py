@@ -21,7 +21,7 @@ from app.core.log import log
 from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.core.oauth_settings import OAuthSettings, credential_end
 from app.core.settings import Settings
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential
@@ -306,7 +306,7 @@ def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, pati
         troubles.append(f"{found.dead[kind]} message(s) were given up within a day: see GET /v1/messages?state=dead")
     last = found.last.get(kind)
     if last is not None and last.outcome != "sent":
-        mend = what_to_mend(last.code)
+        mend = remedy_of(last.code)
         troubles.append(f"the last attempt ended {last.outcome}" + (f". {mend}" if mend else ""))
     if troubles:
         return Check(name=f"transport {kind}", status="warning", detail="; ".join(troubles))

@@ -25,13 +25,13 @@ from app.core.mail_address import split_address
 from app.core.settings import Settings
 from app.core.settings_checks import check_sender
 from app.core.smtp_url import MOST_SERVERS, read_smtp_url
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 
 _HINTS = {
     MailSystem.EXCHANGE: "Exchange accepts mail of programs at a receive connector: port 587 with a login, or port 25 for the addresses that it names.",
     MailSystem.PROVIDER: "The provider's help page names the server. Amazon SES: email-smtp.<region>.amazonaws.com; SendGrid: smtp.sendgrid.net, user apikey; Mailgun: smtp.mailgun.org.",
 }
-# By the code of the attempt (`what_to_mend`): the answer that is probably wrong.
+# By the code of the attempt (`remedy_of`): the answer that is probably wrong.
 _AT_FAULT = {
     "sender": "sender",
     "sender_dns": "sender",
@@ -116,7 +116,7 @@ class MailSetup:
             is_sent = trial.outcome == "sent"
             text = f"{trial.outcome}: {trial.code} {trial.text} ({seconds:.1f} s)"
             likely = _AT_FAULT.get(trial.code, "recipient" if trial.outcome == "permanent" else "server")
-            show(Step("mail", text, None if is_sent else likely, what_to_mend(trial.code) or ""))
+            show(Step("mail", text, None if is_sent else likely, remedy_of(trial.code) or ""))
             if is_sent:
                 if _has_run(self._settings):
                     asyncio.run(record_trial(self._settings, trial))

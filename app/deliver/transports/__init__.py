@@ -40,9 +40,9 @@ def build_programs(
     from app.deliver.transports.apprise import AppriseTransport  # noqa: PLC0415
     from app.deliver.transports.http_caller import HttpCaller  # noqa: PLC0415
     from app.deliver.transports.icinga2 import Icinga2Transport  # noqa: PLC0415
-    from app.deliver.transports.in_turn import InTurn  # noqa: PLC0415
-    from app.deliver.transports.late import LateTransport  # noqa: PLC0415
+    from app.deliver.transports.lazy import LazyTransport  # noqa: PLC0415
     from app.deliver.transports.nagios import NagiosTransport  # noqa: PLC0415
+    from app.deliver.transports.one_at_a_time import OneAtATime  # noqa: PLC0415
     from app.deliver.transports.opsgenie import OpsgenieTransport  # noqa: PLC0415
     from app.deliver.transports.pagerduty import PagerdutyTransport  # noqa: PLC0415
     from app.deliver.transports.syslog import SyslogTransport  # noqa: PLC0415
@@ -62,14 +62,14 @@ def build_programs(
 
     return {
         "webhook": WebhookTransport(secret.derive("webhook"), timeout_s, network=network, unseal=unseal),
-        "alertmanager": InTurn(AlertmanagerTransport(caller(), unseal)),
-        "pagerduty": InTurn(PagerdutyTransport(caller(), unseal)),
-        "opsgenie": InTurn(OpsgenieTransport(caller(), unseal)),
-        "syslog": InTurn(SyslogTransport(network, timeout_s)),
-        "zabbix": InTurn(ZabbixTransport(network, timeout_s)),
-        "icinga2": InTurn(Icinga2Transport(network, timeout_s, unseal)),
-        "nagios": InTurn(NagiosTransport(caller(), unseal)),
-        "snmp": InTurn(LateTransport("tocsin[snmp]", snmp)),
+        "alertmanager": OneAtATime(AlertmanagerTransport(caller(), unseal)),
+        "pagerduty": OneAtATime(PagerdutyTransport(caller(), unseal)),
+        "opsgenie": OneAtATime(OpsgenieTransport(caller(), unseal)),
+        "syslog": OneAtATime(SyslogTransport(network, timeout_s)),
+        "zabbix": OneAtATime(ZabbixTransport(network, timeout_s)),
+        "icinga2": OneAtATime(Icinga2Transport(network, timeout_s, unseal)),
+        "nagios": OneAtATime(NagiosTransport(caller(), unseal)),
+        "snmp": OneAtATime(LazyTransport("tocsin[snmp]", snmp)),
         "apprise": AppriseTransport(unseal, timeout_s, allow_private=settings.webhook_allow_private),
     }
 

@@ -97,7 +97,7 @@ def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
 
 
 def _cause(status: int, error: str) -> str | None:
-    """Return the key in mend.py if the answer would be the same for every message until a setting is changed."""
+    """Return the key in remedies.py if the answer would be the same for every message until a setting is changed."""
     if error in _FINAL or error in _PASSING or error in _QUOTAS:
         return None
     if status // 100 == _REDIRECTION:

@@ -44,13 +44,13 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`cause` is a key of MEND, and is kept as the code of the attempt; None: the code of the reply is kept."""
+    """`cause` is a key of REMEDIES, and is kept as the code of the attempt; None: the code of the reply is kept."""
 
     kind: RefusalKind
     cause: str | None = None
 
 
-MEND = {
+REMEDIES = {
     "connect": "Check host and port in TOCSIN_SMTP_URL, and whether a firewall blocks the connection.",
     "tls": "Check `tls` in TOCSIN_SMTP_URL; for a certificate of your own authority set TOCSIN_SMTP_CA_FILE.",
     "auth": "Check user, password and `auth` in TOCSIN_SMTP_URL (for auth=xoauth2: the token): the mail server refuses the login, or requires one.",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, JsonValue
 from app.admin import messages as admin_messages
 from app.compose.link_tokens import mail_without_tokens
 from app.core.errors import NotFound
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
 from app.domain.person import Role
@@ -225,7 +225,7 @@ async def retry_messages(context: Context, caller: Operator, body: MessagesRetry
 
 def _attempt_out(attempt: Attempt) -> AttemptOut:
     is_failed = attempt.outcome is not None and attempt.outcome != "sent"
-    mend = what_to_mend(attempt.code) if is_failed else None
+    mend = remedy_of(attempt.code) if is_failed else None
     return AttemptOut.of(attempt).model_copy(update={"mend": mend})
 
 

@@ -12,7 +12,7 @@ from app.compose.transport_test_mail import example_alerts
 from app.compose.webhook_body import render_alerts
 from app.context import AppContext
 from app.core.ids import new_id
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.alert import Alert
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER
@@ -179,7 +179,7 @@ async def test_transport(
     test, seconds = await send_trial(context, to, body.recipient_id or "")
     async with context.database.write() as tx:
         await record_transport_test(tx, test, to.address, editor_of(context, caller))
-    mend = None if test.outcome == "sent" else what_to_mend(test.code)
+    mend = None if test.outcome == "sent" else remedy_of(test.code)
     return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds, mend=mend)
 
 
@@ -232,7 +232,7 @@ def _previewed_notice(alert: Alert, what: str, at: datetime) -> Notice:
 def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
     if last is None or last.outcome is None or last.outcome == "sent":
         return None
-    mend = what_to_mend(last.code)
+    mend = remedy_of(last.code)
     return TransportTroubleOut(at=last.ended_at, outcome=last.outcome, code=last.code, text=last.text, mend=mend)
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.decide.repeat import Send, Wait, tell_again
+from app.decide.repeat import Send, Wait, decide_repeat
 from app.domain.alert import Alert
 from app.domain.route import Route
 from tests.support.decide_cases import NOW, ago, alert, route
@@ -31,4 +31,4 @@ REPORTED_ONCE = Wait("its route reports each alert once, or was disabled or dele
 def test_an_open_alert_is_repeated_by_a_route_that_repeats(
     state: Alert, by: Route | None, expected: Send | Wait
 ) -> None:
-    assert tell_again(state, by, NOW) == expected
+    assert decide_repeat(state, by, NOW) == expected

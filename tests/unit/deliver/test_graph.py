@@ -24,7 +24,7 @@ from app.deliver.transports import build_transports, graph
 from app.deliver.transports.graph import GraphTransport, addressed_to
 from app.deliver.transports.graph_answer import judge
 from app.deliver.transports.http_exchange import PostAnswer
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
 from tests.support.graph_server import MAILBOX, GraphServer, graph_server, refused
@@ -324,7 +324,7 @@ def test_every_answer_has_an_outcome(status, error, kind, code, is_hopeless_here
     outcome = judge(answer_of(status, error), "c-1", NOW)
     assert (type(outcome), outcome.code) == (kind, code)
     assert getattr(outcome, "is_hopeless_here", False) is is_hopeless_here
-    assert (what_to_mend(code) is not None) is is_hopeless_here
+    assert (remedy_of(code) is not None) is is_hopeless_here
     assert error in outcome.text
     assert outcome.text.endswith("request id r-1, client-request-id c-1")
     assert outcome.evidence == {"request_id": "r-1", "client_request_id": "c-1"}

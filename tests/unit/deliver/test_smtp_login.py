@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.deliver.transports import smtp_server_pool
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Permanent, Sent, Temporary
 from tests.support.smtp import SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
@@ -174,7 +174,7 @@ async def test_without_smtputf8_a_local_part_that_is_not_ascii_is_permanent_and_
     assert isinstance(outcome, Permanent)
     assert outcome.code == "smtputf8"
     assert "before the @ of the recipient's address" in outcome.text
-    assert "address in ASCII" in (what_to_mend(outcome.code) or "")
+    assert "address in ASCII" in (remedy_of(outcome.code) or "")
     assert not any(line.startswith(b"MAIL") for line in lines)
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.settings import Settings
-from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.remedies import remedy_of
 from app.deliver.transports.smtp_refusals import (
-    MEND,
+    REMEDIES,
     Refusal,
     RefusalKind,
     Stage,
@@ -162,7 +162,7 @@ def test_any_reply_is_read_and_only_a_message_or_its_recipient_ends_it(stage: St
     refusal = read_refusal(stage, code, text)
     outcome = outcome_of(refusal, code, text)
     assert isinstance(outcome, Permanent) is (refusal.kind in (MESSAGE, RECIPIENT))
-    assert refusal.cause is None or what_to_mend(refusal.cause)
+    assert refusal.cause is None or remedy_of(refusal.cause)
     assert len(outcome.code) <= 40
     if code < 500:
         assert isinstance(outcome, Temporary)
@@ -196,8 +196,8 @@ def test_a_refusal_concerns_all_mail_or_that_to_one_domain(stage: Stage, cause: 
     assert concerns_all_mail(Refusal(SETTINGS, cause), stage) is wanted
 
 
-def test_what_to_mend_names_settings_that_exist():
-    named = {name for words in MEND.values() for name in re.findall(r"TOCSIN_([A-Z_]+)", words)}
+def test_remedy_of_names_settings_that_exist():
+    named = {name for words in REMEDIES.values() for name in re.findall(r"TOCSIN_([A-Z_]+)", words)}
     assert {name.lower() for name in named} <= set(Settings.model_fields)
-    assert what_to_mend("550") is None
-    assert what_to_mend(None) is None
+    assert remedy_of("550") is None
+    assert remedy_of(None) is None

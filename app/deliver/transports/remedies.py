@@ -1,9 +1,9 @@
 """What to change after a failed attempt: one table for doctor, health page and API, for all transports."""
 
-from app.deliver.transports.smtp_refusals import MEND
+from app.deliver.transports.smtp_refusals import REMEDIES
 
 # By the code of an attempt: what to change. Until then Graph refuses every message, as with a refused login.
-_GRAPH_MEND = {
+_GRAPH_REMEDIES = {
     "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
     "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
     "graph_right": "Grant the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
@@ -16,6 +16,6 @@ _GRAPH_MEND = {
 }
 
 
-def what_to_mend(code: str | None) -> str | None:
+def remedy_of(code: str | None) -> str | None:
     """Return what to change, by the code of a failed attempt. It contains names of settings, and never a value."""
-    return MEND.get(code or "") or _GRAPH_MEND.get(code or "")
+    return REMEDIES.get(code or "") or _GRAPH_REMEDIES.get(code or "")

@@ -12,7 +12,7 @@ from app.domain.message import Parcel
 
 
 @dataclass(slots=True)
-class InTurn:
+class OneAtATime:
     """A transport to programs that keep the state of each alert: an opening that is overtaken by its end would stay open there for ever."""
 
     transport: ProgramTransport

@@ -7,7 +7,7 @@ from app.domain.attempt import Outcome, Temporary
 from app.domain.message import Parcel
 
 
-class LateTransport:
+class LazyTransport:
     """Builds the transport when it is first needed."""
 
     def __init__(self, extra: str, build: Callable[[], ProgramTransport]) -> None:
