@@ -29,7 +29,7 @@ async def update_agent(
     after = edit(before)
     if after == before:
         return before
-    if after.silent_after != before.silent_after:
+    if (after.silent_after, after.labels) != (before.silent_after, before.labels):  # rules may match its labels
         after = _with_silent_at(after, by)
     return await editing.save(tx, AGENTS, before, after, by)
 
@@ -70,13 +70,18 @@ async def _decide(tx: WriteTx, agent_id: str, state: AgentState, action: str, by
     agent = await editing.lock(tx, AGENTS, agent_id)
     if agent.state is state:
         return agent
-    await AGENTS.update(tx, agent, replace(agent, state=state))
+    decided = replace(agent, state=state)
+    await AGENTS.update(tx, agent, _with_silent_at(decided, by) if state is AgentState.APPROVED else decided)
     await note(tx, by, action, "agent", agent.id, {"name": agent.name, "state": [agent.state, state]})
     return await editing.lock(tx, AGENTS, agent.id)
 
 
 def _with_silent_at(agent: Agent, by: Editor) -> Agent:
-    """Return the agent with the time at which it counts as silent. Without a limit of its own the rules set it at its next event."""
+    """Return the agent with the time at which it counts as silent.
+
+    Without a limit of its own that is now, and the clock applies the rules (decide/missed.py): it may have died before this edit.
+    Nothing is expected of one that never reported.
+    """
     if agent.silent_after is None:
-        return replace(agent, silent_at=None)
+        return replace(agent, silent_at=None if agent.last_heard_at is None else by.at)
     return replace(agent, silent_at=(agent.last_heard_at or by.at) + agent.silent_after)

@@ -17,8 +17,8 @@ from app.decide.rules import (
     judge_clock,
     judge_outcomes,
     judge_overrun,
-    rule_for,
 )
+from app.decide.silence import silence_limit
 from app.decide.unclear import REMEMBERED, judge_unclear
 from app.decide.until_fixed import end_fixed, is_well_again
 from app.domain.agent import Agent, AgentState, watch_clock
@@ -281,9 +281,8 @@ async def _judge_agents(
         judged += [JudgedChange(change, agent, None) for change in changes]
         if reports:
             at = max([*(e.received_at for e in reports), *([agent.last_heard_at] if agent.last_heard_at else [])])
-            rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
-            limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
-            silent_at = None if limit is None or agent.state is not AgentState.APPROVED else at + limit
+            limit = silence_limit(agent, facts, batch.rules)
+            silent_at = None if limit is None else at + limit
             is_back = agent.silent_since is not None and proven_at is not None and proven_at >= agent.silent_since
             heard = replace(
                 agent,

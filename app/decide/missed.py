@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
-from app.decide.silence import silent_later
+from app.decide.silence import SilenceVerdict, judge_silence, silence_limit
 from app.domain.agent import Agent, AgentState
+from app.domain.alert import AlertKind, alert_facts
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, RUN_BEGAN, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
@@ -21,9 +22,11 @@ from app.domain.job import ExpectationSource, Job
 from app.domain.refused_reports import BEFORE_DUE, with_refused
 from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
+from app.store.customers import customers_by_id
 from app.store.events import insert_clock_events
 from app.store.heartbeats import GAP, Listening, find_listening
 from app.store.refused_reports import refused_of
+from app.store.rules import all_rules
 from app.store.transactions import WriteTx
 from app.store.waiting import oldest_waiting
 
@@ -185,26 +188,33 @@ def _overrun_message(found: runs.OverrunRun) -> str:
     return f"{began}: the run {name} has not ended; another run of this job succeeded at {well_at:%Y-%m-%d %H:%M} UTC"
 
 
-async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, tuple[Agent, datetime | None]]:
-    """Return, by id, agents whose limit has passed, each with when to ask again; None: it is silent. Their jobs may be many, so they are not read while others wait to write."""
+async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, tuple[Agent, SilenceVerdict]]:
+    """Return, by id, agents whose limit has passed, each with the verdict. Their jobs may be many, so they are not read while others wait to write."""
     async with context.database.read() as tx:
         due = await agents.past_limit(tx, now, AGENTS_AT_ONCE)
         of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
-    return {agent.id: (agent, silent_later(agent, of_agents.get(agent.id, []))) for agent in due}
+        customers = await customers_by_id(tx, {agent.customer_id for agent in due}) if due else {}
+        rules = await all_rules(tx) if due else []
+    asked: dict[str, tuple[Agent, SilenceVerdict]] = {}
+    for agent in due:
+        facts = alert_facts(customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
+        limit = silence_limit(agent, facts, rules)
+        asked[agent.id] = agent, judge_silence(agent, limit, of_agents.get(agent.id, []), now)
+    return asked
 
 
 async def _silent(
-    tx: WriteTx, asked_again: Mapping[str, tuple[Agent, datetime | None]], now: datetime
+    tx: WriteTx, asked_again: Mapping[str, tuple[Agent, SilenceVerdict]], now: datetime
 ) -> tuple[list[Event], bool]:
     locked = await agents.lock_past_limit(tx, list(asked_again), now)
     due = [agent for agent in locked if asked_again[agent.id][0] == agent]  # those that did not report meanwhile
     made: list[Event] = []
     saved: list[Agent] = []
     for agent in due:
-        again = asked_again[agent.id][1]
-        silent_since = agent.silent_since if again else agent.silent_since or agent.silent_at
-        saved.append(replace(agent, silent_at=again, silent_since=silent_since))
-        if again is not None:
+        verdict = asked_again[agent.id][1]
+        silent_since = agent.silent_since or (agent.silent_at if verdict.is_silent else None)
+        saved.append(replace(agent, silent_at=verdict.ask_again, silent_since=silent_since))
+        if not verdict.is_silent:
             continue
         # An agent that was added by hand and never reported: since when it was expected to.
         watched_since = (agent.silent_at or now) - (agent.silent_after or timedelta(0))

@@ -17,6 +17,7 @@ class FollowUpKind(StrEnum):
     GROUPS = "groups"  # when groups were last sent, of a route that was deleted
     MUTED = "muted"  # every muted notice, after a silence was changed
     ALERTS_OF_AGENT = "alerts_of_agent"  # alerts of an agent that was rejected, and of its jobs
+    SILENCE_LIMITS = "silence_limits"  # when agents count as silent, after a rule was changed
     ALERTS_OF_SUBJECT = "alerts_of_subject"  # alerts of a job or agent that was deleted, and their notices
 
 

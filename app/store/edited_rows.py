@@ -6,15 +6,16 @@ their order, from `follow_up.after` on.
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, bindparam, delete, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, false, func, or_, select, text, update
 
+from app.domain.alert import AlertKind
 from app.domain.follow_up import FollowUp, FollowUpKind
 from app.domain.message import MessageState
 from app.domain.notice import NoticeState
 from app.store.notices import ABOUT_ALERTS, PENDING, withdraw_notices
 from app.store.recipients import recipients_by_id
 from app.store.routes import ROUTES
-from app.store.tables import alerts, groups, messages, notices
+from app.store.tables import agents, alerts, groups, messages, notices
 from app.store.transactions import ReadTx, WriteTx
 
 UNSETTLED = (MessageState.QUEUED, MessageState.LEASED, MessageState.UNKNOWN)
@@ -39,6 +40,8 @@ async def find_rows(tx: ReadTx, follow_up: FollowUp, limit: int) -> list[str]:
         case FollowUpKind.MUTED:
             muted = notices.c.state == NoticeState.MUTED
             found = select(notices.c.id).where(_DUE, muted, notices.c.due_at > follow_up.at)
+        case FollowUpKind.SILENCE_LIMITS:
+            found = select(agents.c.id).where(*_limited_by_rules())
         case FollowUpKind.ALERTS_OF_AGENT:
             found = select(alerts.c.id).where(alerts.c.agent_id == subject)
         case FollowUpKind.ALERTS_OF_SUBJECT:
@@ -63,10 +66,32 @@ async def change_rows(tx: WriteTx, follow_up: FollowUp, ids: Sequence[str]) -> N
         case FollowUpKind.MUTED:
             muted = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.MUTED)
             await tx.connection.execute(muted.values(due_at=follow_up.at))
+        case FollowUpKind.SILENCE_LIMITS:
+            asked = update(agents).where(agents.c.id.in_(ids), *_limited_by_rules())
+            await tx.connection.execute(asked.values(silent_at=follow_up.at))
         case FollowUpKind.ALERTS_OF_AGENT | FollowUpKind.ALERTS_OF_SUBJECT:
             closed = update(alerts).where(alerts.c.id.in_(ids), alerts.c.closed_at.is_(None))
             await tx.connection.execute(closed.values(closed_at=follow_up.at, closed_reason=follow_up.reason))
             await withdraw_notices(tx, notices.c.alert_id.in_(ids), follow_up.reason)
+
+
+def _limited_by_rules() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for agents of which rules decide when they are silent, and that are not: the clock asks the rules again.
+
+    One that is silent, and of which no rule opened an alert, is asked again too.
+    """
+    reported = select(alerts.c.id).where(
+        alerts.c.agent_id == agents.c.id,
+        alerts.c.kind == AlertKind.AGENT_SILENT,
+        or_(alerts.c.closed_at.is_(None), alerts.c.opened_at >= agents.c.silent_since),
+    )
+    return (
+        agents.c.last_heard_at.is_not(None),
+        or_(
+            and_(agents.c.silent_since.is_(None), agents.c.silent_after_s.is_(None)),
+            and_(agents.c.silent_since.is_not(None), ~reported.exists()),
+        ),
+    )
 
 
 async def _set_repeats(tx: WriteTx, follow_up: FollowUp, alert_ids: Sequence[str]) -> None:

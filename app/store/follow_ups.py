@@ -15,8 +15,12 @@ async def insert_follow_up(tx: WriteTx, follow_up: FollowUp) -> None:
 
 
 async def oldest_follow_ups(tx: ReadTx, limit: int) -> list[FollowUp]:
-    """Return what is left to do, the oldest first: so of two edits of one thing the later one holds in the end."""
-    rows = await tx.connection.execute(select(follow_ups).order_by(follow_ups.c.id).limit(limit))
+    """Return what is left to do, the oldest first: so of two edits of one thing the later one holds in the end.
+
+    What a newer version left, and only that version can do, stays for it and must not stop the others.
+    """
+    known = select(follow_ups).where(follow_ups.c.kind.in_(list(FollowUpKind)))
+    rows = await tx.connection.execute(known.order_by(follow_ups.c.id).limit(limit))
     return [FollowUp(row.id, FollowUpKind(row.kind), row.subject_id, row.at, row.reason, row.after) for row in rows]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admin import follow_ups
@@ -183,3 +183,15 @@ async def test_an_edit_is_finished_although_the_worker_is_killed_between_two_pie
         await follow_ups.tick(api.context)
     assert await done() == MANY
     assert len(await rows(api, audit)) == entries, "the edit has its entry already"
+
+
+async def test_what_a_newer_version_left_to_do_does_not_stop_other_edits(api: Api) -> None:
+    now = api.context.clock()
+    newer = {"kind": "of a newer version", "subject_id": "x", "at": now, "reason": "", "after": ""}
+    async with api.context.database.write() as tx:
+        await tx.connection.execute(insert(left), [{**newer, "id": f"fup_{number:04}"} for number in range(30)])
+    done = await reject_agent(api)
+    while await follow_ups.tick(api.context):
+        pass
+    assert await done() == MANY
+    assert len(await rows(api, left)) == 30, "left for the newer version"
