@@ -12,7 +12,15 @@ from tests.support.cli import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
 
-PAGES = ["/connect", "/relays", "/service", "/service/keys", "/service/links", "/service/audit"]
+PAGES = [
+    "/connect",
+    "/relays",
+    "/service",
+    "/service/keys",
+    "/service/keys?new=access",
+    "/service/links",
+    "/service/audit",
+]
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -155,16 +163,21 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
 def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, owner: StorageState) -> None:
     with opened(chromium, demo, owner, LOOKS[1]) as (page, seen):
         page.goto("/service/keys")
+        page.get_by_role("link", name="the API: what its role permits").click()
         page.fill("main input[name=name]", f"board {MARKUP}")
-        page.locator("main form[method=post] select[name=kind]").select_option("viewer")
         page.get_by_role("button", name="Create the key").click()
         key = page.locator("#made").text_content() or ""
         headers = {"Authorization": f"Bearer {key}"}
         assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 200
-        page.goto("/service/keys?kind=viewer")
+        page.goto("/service/keys?kind=access")
         assert key not in page.content()
         row = page.locator("main li[data-row]", has_text=f"board {MARKUP}")
-        row.locator("summary").click()
+        row.get_by_text("Rotate").click()
+        row.get_by_role("button", name="for 24 h more").click()
+        second = page.locator("#made").text_content() or ""
+        for one in (key, second):
+            assert httpx.get(f"{seen.host}/v1/customers", headers={"Authorization": f"Bearer {one}"}).status_code == 200
+        row.locator("summary", has_text="Revoke").click()
         row.get_by_role("button", name="Revoke now").click()
         page.get_by_text("Saved.").wait_for()
         assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 401

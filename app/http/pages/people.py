@@ -41,7 +41,7 @@ async def post_person(request: Request, context: Context, who: Owner, form: Post
     need_fresh(who, context, PAGE)
     by = who.editor(context)
     try:
-        wanted = NewPerson(text_of(form, "name"), text_of(form, "email"), _role_in(form), _customers_in(form))
+        wanted = NewPerson(text_of(form, "name"), text_of(form, "email"), role_in(form), customers_in(form))
         async with context.database.write() as tx:
             added = await add_person(tx, wanted, by)
             token = await make_link(tx, context.secret, LinkPurpose.INVITE, added.id, by)
@@ -60,8 +60,8 @@ async def post_change(person_id: str, request: Request, context: Context, who: O
                 tx,
                 person_id,
                 who.editor(context),
-                role=_role_in(form),
-                customers=_customers_in(form),
+                role=role_in(form),
+                customers=customers_in(form),
                 is_disabled=text_of(form, "disabled") == "1",
             )
     except (BadInput, Conflict) as refused:
@@ -140,14 +140,15 @@ async def _page(
     )
 
 
-def _role_in(form: FormData) -> Role:
+def role_in(form: FormData) -> Role:
+    """Return the chosen role. Raises BadInput."""
     try:
         return Role(text_of(form, "role"))
     except ValueError as cause:
         raise BadInput("choose a role", field="role") from cause
 
 
-def _customers_in(form: FormData) -> tuple[str, ...] | None:
+def customers_in(form: FormData) -> tuple[str, ...] | None:
     """Return the chosen customers; None where every customer is meant, which a form must say. Raises BadInput."""
     sees = text_of(form, "sees")
     if sees == "all":

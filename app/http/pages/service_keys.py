@@ -1,21 +1,25 @@
-"""/service/keys: every key with what it permits and when it was last used; made, shown once, and ended by owners."""
+"""/service/keys: every key with what it permits and when it was last used; made, rotated and ended by owners, each secret shown once."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
+from starlette.datastructures import FormData
 
 from app.admin import keys as admin_keys
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict, TocsinError
 from app.core.unseen import plain_name
-from app.domain.key import KeyKind
+from app.domain.key import KeyForm, KeyKind
 from app.domain.person import Role
 from app.http.api.dependencies import Authenticator, Context
 from app.http.pages.connect import customers_of
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
+from app.http.pages.people import customers_in, role_in
 from app.http.pages.session import PostedForm, SignedIn, need_everything, need_fresh, text_of
 from app.store.keys import page_keys
 from app.store.repository import Window
@@ -23,9 +27,10 @@ from app.store.repository import Window
 router = APIRouter(include_in_schema=False)
 PAGE = "/service/keys"
 _SHOWN, _NAME_MOST = 50, 200
-# Keys of agents are made on the page Connect, those of relays by a set-up code.
-MADE_HERE = (KeyKind.ENROL, KeyKind.VIEWER, KeyKind.MONITOR, KeyKind.ADMIN)
-_OF_CUSTOMER = (KeyKind.ENROL, KeyKind.MONITOR)
+# Keys of agents are made on the page Connect, those of relays by a set-up code; the kinds admin and viewer are roles of access.
+MADE_HERE = (KeyKind.ENROL, KeyKind.ACCESS, KeyKind.MONITOR)
+LASTS_DAYS = (30, 90, 365)
+OVERLAP_HOURS = (0, 1, 24, 168)
 Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))]
 # As in the API: an administrator who made a key of kind admin would have the rights of an owner.
 Owner = Annotated[SignedIn, Depends(need_everything(Role.OWNER))]
@@ -37,13 +42,25 @@ class KeysAsked(BaseModel):
     kind: Annotated[str, Query(max_length=10)] = ""
     revoked: Annotated[str, Query(max_length=1)] = ""
     after: Annotated[str, Query(max_length=40)] = ""
+    new: Annotated[str, Query(max_length=10)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """The secret of a key that was just made or rotated. `previous_until`: until when the one before it works; None: there was none."""
+
+    name: str
+    clear: str
+    previous_until: datetime | None = None
 
 
 @router.get(PAGE)
 async def show_keys(
     request: Request, context: Context, who: Administrator, asked: Annotated[KeysAsked, Query()]
 ) -> HTMLResponse:
-    """Show the keys that are in force, or those that were ended."""
+    """Show the keys that are in force, or those that were ended; with `new`, the form for a key of this kind."""
+    if _kind_to_make(asked.new) is not None and who.role.covers(Role.OWNER):
+        need_fresh(who, context, f"{PAGE}?new={asked.new}")  # before the form is filled in: its fields would be lost
     return await _page(request, context, who, asked)
 
 
@@ -52,20 +69,38 @@ async def post_key(
     request: Request, context: Context, who: Owner, authenticator: Authenticator, form: PostedForm
 ) -> HTMLResponse:
     """Make a key, and show it once."""
-    need_fresh(who, context, PAGE)
-    name = plain_name(text_of(form, "name"))[:_NAME_MOST]
-    kind = next((kind for kind in MADE_HERE if kind.value == text_of(form, "kind")), None)
-    customer_id = text_of(form, "customer")[:40] or None
-    if not name or kind is None:
-        return await _page(request, context, who, KeysAsked(), refused=BadInput("enter a name", field="name"))
+    kind = text_of(form, "kind")
+    need_fresh(who, context, f"{PAGE}?new={kind[:10]}" if _kind_to_make(kind) is not None else PAGE)
+    by = who.editor(context)
     try:
-        wanted = admin_keys.NewKey(kind=kind, name=name, customer_id=customer_id if kind in _OF_CUSTOMER else None)
+        wanted = _wanted(form, by.at)
         async with context.database.write() as tx:
-            _, clear = await admin_keys.create_key(tx, context.secret, wanted, who.editor(context))
+            key, clear = await admin_keys.create_key(tx, context.secret, wanted, by)
+            tx.after_commit(authenticator.forget)
+    except (BadInput, Conflict) as refused:
+        return await _page(request, context, who, KeysAsked(new=kind[:10]), refused=refused, sent=form)
+    return await _page(request, context, who, KeysAsked(), made=NewSecret(key.name, clear))
+
+
+@router.post(PAGE + "/{key_id}/rotate")
+async def post_rotate(
+    request: Request, context: Context, who: Owner, authenticator: Authenticator, key_id: str, form: PostedForm
+) -> HTMLResponse:
+    """Replace the secret of a key, and show the new one once; the one before it works for the chosen hours more."""
+    need_fresh(who, context, PAGE)
+    try:
+        hours = next((hours for hours in OVERLAP_HOURS if str(hours) == text_of(form, "hours")), None)
+        looks = next((looks for looks in KeyForm if looks.value == text_of(form, "form")), KeyForm.TOCSIN)
+        if hours is None:
+            raise BadInput("choose for how long the previous secret works", field="hours")  # noqa: TRY301
+        async with context.database.write() as tx:
+            key, clear = await admin_keys.rotate_key(
+                tx, context.secret, key_id, timedelta(hours=hours), looks, who.editor(context)
+            )
             tx.after_commit(authenticator.forget)
     except (BadInput, Conflict) as refused:
         return await _page(request, context, who, KeysAsked(), refused=refused)
-    return await _page(request, context, who, KeysAsked(), made=clear)
+    return await _page(request, context, who, KeysAsked(), made=NewSecret(key.name, clear, key.previous_until))
 
 
 @router.post(PAGE + "/{key_id}/revoke")
@@ -84,6 +119,37 @@ async def post_revoke(
     return RedirectResponse(saved_address(PAGE, who.csrf, by.at), 303)
 
 
+def _kind_to_make(text: str) -> KeyKind | None:
+    return next((kind for kind in MADE_HERE if kind.value == text), None)
+
+
+def _wanted(form: FormData, now: datetime) -> admin_keys.NewKey:
+    """Return the key that a form describes. Raises BadInput."""
+    name = plain_name(text_of(form, "name"))[:_NAME_MOST]
+    kind = _kind_to_make(text_of(form, "kind"))
+    if not name or kind is None:
+        raise BadInput("enter a name", field="name")
+    lasts = text_of(form, "lasts")
+    days = next((days for days in LASTS_DAYS if str(days) == lasts), None)
+    if days is None and lasts != "always":
+        raise BadInput(
+            "choose how long the key works", field="lasts"
+        )  # a wrong value must not make a key that never ends
+    role, customer_id, customers = None, None, None
+    if kind is KeyKind.ACCESS:
+        role, customers = role_in(form), customers_in(form)
+    else:
+        customer_id = text_of(form, "customer")[:40] or None
+    return admin_keys.NewKey(
+        kind=kind,
+        name=name,
+        customer_id=customer_id,
+        role=role,
+        customers=customers,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+
+
 async def _page(
     request: Request,
     context: AppContext,
@@ -91,7 +157,8 @@ async def _page(
     asked: KeysAsked,
     *,
     refused: TocsinError | None = None,
-    made: str | None = None,
+    made: NewSecret | None = None,
+    sent: FormData | None = None,
 ) -> HTMLResponse:
     kind = next((kind for kind in KeyKind if kind.value == asked.kind), None)
     async with context.database.read() as tx:
@@ -113,6 +180,12 @@ async def _page(
         names={one.id: one.name for one in customers},
         kinds=[kind.value for kind in KeyKind],
         made_here=[kind.value for kind in MADE_HERE],
+        new=_kind_to_make(asked.new),
+        roles=tuple(Role),
+        lasts_days=LASTS_DAYS,
+        overlaps=OVERLAP_HOURS,
+        sent=sent or {},
+        sent_customers=[] if sent is None else sent.getlist("customer"),
         refused=refused,
         made=made,
         may_change=who.role.covers(Role.OWNER),

@@ -3,22 +3,27 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from app.domain.person import Role
 from app.http.pages import wall
+from app.store.tables_people import sessions
 from app.worker import run
 from tests.support.api import Api, serving
-from tests.support.browser import browsing, link_for, person
+from tests.support.browser import browsing, link_for, person, token_in
 
+_SECRET = re.compile(r'<code id="made">(\S+)</code>')
 _MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 _OF_EVERYTHING = ["/service", "/service/keys", "/service/links", "/service/audit"]
 _POSTS = [
     *("/service/doctor", "/service/test", "/service/retention", "/service/keys", "/service/links"),
-    *(f"/service/keys/key_{'0' * 28}/revoke", f"/service/links/shl_{'0' * 28}/revoke"),
+    *(f"/service/keys/key_{'0' * 28}/revoke", f"/service/keys/key_{'0' * 28}/rotate"),
+    f"/service/links/shl_{'0' * 28}/revoke",
     *("/relays/new", f"/relays/rly_{'0' * 28}/code", f"/relays/rly_{'0' * 28}/act"),
 ]
 
@@ -81,17 +86,81 @@ async def test_an_administrator_of_one_customer_connects_no_host_of_another(api:
 
 
 async def test_only_an_owner_makes_and_ends_keys(api: Api) -> None:
-    before = await api.items("/v1/keys?kind=admin&revoked=false")
+    before = await api.items("/v1/keys", kind="admin", revoked=False)
     async with browsing(api) as browser:
         path = await link_for(api, await person(api, "robin@example.org", Role.ADMINISTRATOR))
         await browser.send(path, path)
         page = await browser.get("/service/keys")
         assert "Create a key" not in page.text
         assert "Revoke" not in page.text
-        for act in ["/service/keys", f"/service/keys/{before[0]['id']}/revoke"]:
-            answer = await browser.send("/service/links", act, name="mine", kind="admin")
+        one = f"/service/keys/{before[0]['id']}"
+        for act in ["/service/keys", f"{one}/revoke", f"{one}/rotate"]:
+            answer = await browser.send("/service/links", act, name="mine", kind="access", role="owner", hours="0")
             assert answer.status_code == 404, act
-    assert await api.items("/v1/keys?kind=admin&revoked=false") == before
+    assert await api.items("/v1/keys", kind="admin", revoked=False) == before
+
+
+async def test_a_key_is_made_with_its_role_customers_and_end_rotated_and_shown_once(api: Api) -> None:
+    [customer] = await api.items("/v1/customers")
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await browser.send(path, path)
+        fields = {"kind": "access", "name": "night shift", "role": "operator", "sees": "chosen"}
+        form = "/service/keys?new=access"
+        made = await browser.send(form, "/service/keys", **fields, customer=customer["id"], lasts="30")
+        first = _SECRET.search(made.text)
+        assert first is not None, made.text
+        assert (await api.ask("GET", "/v1/jobs", key=first[1])).status_code == 200
+        assert first[1] not in (await browser.get("/service/keys")).text
+        [key] = await api.items("/v1/keys", kind="access")
+        lasts = datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
+        assert (key["role"], key["customers"], lasts) == ("operator", [customer["id"]], timedelta(days=30))
+
+        rotate = f"/service/keys/{key['id']}/rotate"
+        rotated = await browser.send("/service/keys", rotate, hours="24")
+        second = _SECRET.search(rotated.text)
+        assert second is not None
+        assert "The secret before it works until" in rotated.text
+        for secret in (first[1], second[1]):
+            assert (await api.ask("GET", "/v1/jobs", key=secret)).status_code == 200
+        third = _SECRET.search((await browser.send("/service/keys", rotate, hours="0")).text)
+        assert third is not None
+        statuses = [(await api.ask("GET", "/v1/jobs", key=one[1])).status_code for one in (first, second, third)]
+        assert statuses == [401, 401, 200]
+
+        # A form that was tampered with, or is not complete, makes no key that can do more than was meant.
+        for wrong in [{"lasts": "7"}, {"sees": ""}, {"role": "admin"}, {"name": " "}, {"customer": "cus_unknown"}]:
+            sent = {**fields, "customer": customer["id"], "lasts": "always", **wrong}
+            refused = await browser.send("/service/keys", "/service/keys", **sent)
+            assert (refused.status_code, _SECRET.search(refused.text)) == (422, None), wrong
+            assert 'name="role"' in refused.text, "the form stays open"
+        assert (await browser.send("/service/keys", rotate, hours="9000")).status_code == 422
+    assert len(await api.items("/v1/keys", kind="access")) == 1
+
+
+async def test_a_browser_left_open_changes_no_key(api: Api) -> None:
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await browser.send(path, path)
+        page = await browser.get("/service/keys")
+        [key, *_] = await api.items("/v1/keys", kind="admin", revoked=False)
+        before = await api.items("/v1/keys")
+        async with api.context.database.write() as tx:
+            await tx.connection.execute(update(sessions).values(proved_at=api.context.clock() - timedelta(hours=1)))
+        sent = {
+            "csrf": token_in(page),
+            "kind": "access",
+            "name": "x",
+            "role": "owner",
+            "sees": "all",
+            "lasts": "always",
+        }
+        for path in ["/service/keys", f"/service/keys/{key['id']}/rotate", f"/service/keys/{key['id']}/revoke"]:
+            answer = await browser.client.post(path, data={**sent, "hours": "0"})
+            assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/prove"), path
+        asked = await browser.get("/service/keys?new=access")
+        assert asked.headers["location"] == "/prove?next=/service/keys%3Fnew%3Daccess"
+    assert await api.items("/v1/keys") == before
 
 
 async def test_the_keys_show_their_role_and_their_end(api: Api) -> None:
