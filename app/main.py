@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from fastapi import FastAPI
@@ -14,6 +13,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
+from app.core.garbage import freeze_loaded, without_full_rounds
 from app.core.loading import load_in_turn
 from app.core.log import log
 from app.core.periodic import run_in_background
@@ -105,17 +105,15 @@ async def _load_the_rest(app: HttpApp) -> None:
 
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
-    await asyncio.sleep(_LOAD_API_AFTER_S)
-    await load_in_turn(app.load)
-    await asyncio.sleep(_LOAD_WORDS_AFTER_S)
-    await load_in_turn(load_words)
-    _freeze_what_was_loaded()
+    with without_full_rounds():
+        await asyncio.sleep(_LOAD_API_AFTER_S)
+        await load_in_turn(app.load)
+        await asyncio.sleep(_LOAD_WORDS_AFTER_S)
+        await load_in_turn(load_words)
+        _freeze_once()
 
 
-@functools.cache  # once in a process: the tests start many apps in theirs
-def _freeze_what_was_loaded() -> None:
-    gc.collect()
-    gc.freeze()
+_freeze_once = functools.cache(freeze_loaded)  # once in a process: the tests start many apps in theirs
 
 
 async def _keep_working(work: Work, context: AppContext, state: State) -> None:

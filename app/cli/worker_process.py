@@ -12,7 +12,6 @@ happens. Over it, the worker names the setting that it cannot use.
 
 import asyncio
 import contextlib
-import gc
 import importlib
 import os
 import signal
@@ -27,6 +26,7 @@ import uvloop
 
 from app.context import AppContext
 from app.core.errors import BadSettings
+from app.core.garbage import freeze_loaded
 from app.core.loading import load_in_turn
 from app.core.log import log
 from app.core.periodic import wait_through_cancellations
@@ -135,8 +135,7 @@ def _start_workers(settings: Settings, server: socket.socket, unused: Iterable[s
         ):  # a terminal or systemd sends them to all processes; the server decides
             signal.signal(name, signal.SIG_IGN)
         importlib.import_module("app.cli.worker")
-        gc.collect()
-        gc.freeze()  # a round of the garbage collector would copy all pages that are shared
+        freeze_loaded()  # a round of the garbage collector would copy all pages that are shared
         while (lifelines := socket.recv_fds(server, 1, 1)[1]) and len(lifelines) == 1:
             with socket.socket(fileno=lifelines[0]) as lifeline:
                 worker = os.fork()

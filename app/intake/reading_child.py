@@ -3,7 +3,6 @@
 A call is a pickled function of ours without arguments, and its answer is pickled too; before each stands its length. Both ends are our code.
 """
 
-import gc
 import os
 import pickle
 import resource
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from app.core.errors import BadInput
+from app.core.garbage import freeze_loaded
 from app.core.log import set_up_log
 from app.core.settings import load_settings
 from app.intake.language.reader import load_words
@@ -77,6 +77,5 @@ def main() -> None:
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr  # a stray print must not mix with the answers
     load_words()
-    gc.collect()
-    gc.freeze()
+    freeze_loaded()
     serve(sys.stdin.buffer, target)

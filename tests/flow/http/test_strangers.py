@@ -123,10 +123,6 @@ def test_strangers_neither_shut_out_the_others_nor_make_them_dearer(alone: Serve
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=False,
-    reason="a known flaw: of 500 idle connections, one step sometimes takes 0.25 s of CPU; the cause is not found",
-)
 def test_strangers_do_not_hold_the_loop(tmp_path: Path):
     allow_sockets(2 * STRANGERS)
     port = lasting_port()
