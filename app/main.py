@@ -30,9 +30,8 @@ from app.intake.accept import Intake
 from app.intake.enrol import EnrolmentRefusals
 from app.intake.language.reader import load_words
 from app.intake.usage import UsageWriter
-from app.store.engine import open_engines
+from app.store.engine import open_engines, share_wakeups
 from app.store.transactions import Database
-from app.store.wakeups import share_wakeups
 
 _RESTARTS = (1.0, 2.0, 5.0, 15.0, 30.0)  # the pauses before the worker is started again
 _IS_STEADY_S = 60.0  # after so long, the next pause is the first one again

@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, event, pool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-import app.store.tables_people  # noqa: F401  (its tables are in the metadata too)
+import app.store.tables_managed  # noqa: F401  (its tables are in the metadata too)
 from app.core.settings import load_settings
 from app.store.tables_managed import metadata
 from app.store.types import Json, Utc

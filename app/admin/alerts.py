@@ -20,7 +20,7 @@ from app.store.notices import (
     suppress_waiting,
     worded_for,
 )
-from app.store.recipients import recipients_by_id
+from app.store.routing import recipients_by_id
 from app.store.run_history import proven_ends
 from app.store.transactions import WriteTx
 

@@ -22,8 +22,7 @@ from app.store.agents import AGENTS
 from app.store.alerts import ALERTS
 from app.store.customers import CUSTOMERS
 from app.store.jobs import JOBS
-from app.store.recipients import recipients_by_id
-from app.store.silences import current_silences
+from app.store.routing import current_silences, recipients_by_id
 from app.store.transactions import ReadTx, WriteTx
 
 _MORNING = 8

@@ -9,9 +9,9 @@ from typing import Protocol
 from app.core.ids import new_id
 from app.domain.audit_entry import AuditEntry
 from app.domain.person import Person
-from app.store.audit import AUDIT
+from app.store.edits import AUDIT
+from app.store.row_mapping import SEALED
 from app.store.transactions import WriteTx
-from app.store.transport_options import SEALED
 
 
 class Actor(Protocol):

@@ -22,9 +22,7 @@ from app.store import first_start as stored
 from app.store.customers import CUSTOMERS
 from app.store.keys import insert_key
 from app.store.people import is_anybody_there
-from app.store.recipients import RECIPIENTS
-from app.store.routes import ROUTES
-from app.store.rules import RULES
+from app.store.routing import RECIPIENTS, ROUTES, RULES
 from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.transactions import Database, WriteTx
 

@@ -9,8 +9,14 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.domain.follow_up import FollowUp, FollowUpKind
-from app.store.edited_rows import change_rows, find_rows
-from app.store.follow_ups import advance, delete_follow_up, insert_follow_up, oldest_follow_ups
+from app.store.edits import (
+    advance_follow_up,
+    change_rows,
+    delete_follow_up,
+    find_rows,
+    insert_follow_up,
+    oldest_follow_ups,
+)
 from app.store.transactions import WriteTx
 
 AT_ONCE = 20  # follow-ups of one tick
@@ -47,7 +53,7 @@ async def _go_on(context: AppContext, follow_up: FollowUp) -> bool:
     for start in range(0, len(found), TOGETHER):
         piece = found[start : start + TOGETHER]
         async with context.database.write() as tx:
-            advanced = await advance(tx, follow_up, piece[-1])
+            advanced = await advance_follow_up(tx, follow_up, piece[-1])
             if advanced is None:
                 return False  # another worker does it
             await change_rows(tx, advanced, piece)

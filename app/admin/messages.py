@@ -12,7 +12,7 @@ from app.domain.recipient import Address
 from app.store import messages as message_lists
 from app.store import outbox
 from app.store.outbox import readdress
-from app.store.recipients import recipients_by_id
+from app.store.routing import recipients_by_id
 from app.store.transactions import Database, WriteTx
 
 AT_ONCE = 200

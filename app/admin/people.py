@@ -12,9 +12,15 @@ from app.core.ids import new_id
 from app.core.secret import Secret
 from app.domain.one_time_link import LASTS, LinkPurpose, OneTimeLink
 from app.domain.person import Person, Role
-from app.store.one_time_links import end_links, insert_link
-from app.store.people import PEOPLE, count_owners, find_by_email, is_anybody_there
-from app.store.sessions import revoke_sessions
+from app.store.people import (
+    PEOPLE,
+    count_owners,
+    end_links,
+    find_by_email,
+    insert_link,
+    is_anybody_there,
+    revoke_sessions,
+)
 from app.store.transactions import WriteTx
 
 _EMAIL_LONGEST, _NAME_LONGEST = 254, 200

@@ -15,9 +15,17 @@ from app.core.passwords import LONGEST, SHORTEST, Passwords
 from app.core.secret import Secret
 from app.domain.one_time_code import RECOVERY_CODES, STEP_S, read_code, read_recovery_code
 from app.domain.person import Person
-from app.store.one_time_links import end_links
-from app.store.people import PEOPLE, Proofs, proofs_of, set_codes, set_password, use_code, use_recovery_code
-from app.store.sessions import revoke_sessions
+from app.store.people import (
+    PEOPLE,
+    Proofs,
+    end_links,
+    proofs_of,
+    revoke_sessions,
+    set_codes,
+    set_password,
+    use_code,
+    use_recovery_code,
+)
 from app.store.transactions import ReadTx, WriteTx
 
 _FEWEST = 5  # different characters of a password

@@ -16,9 +16,15 @@ from app.domain.identity import Identity
 from app.domain.person import Person, Role
 from app.domain.session import Session, SignInWay
 from app.store.customers import ids_of_customers
-from app.store.one_time_links import end_links
-from app.store.people import PEOPLE, external_id_of, find_by_email, find_by_external_id, set_external_id
-from app.store.sessions import revoke_sessions
+from app.store.people import (
+    PEOPLE,
+    end_links,
+    external_id_of,
+    find_by_email,
+    find_by_external_id,
+    revoke_sessions,
+    set_external_id,
+)
 from app.store.transactions import WriteTx
 
 _NAME_LONGEST = 200

@@ -12,7 +12,7 @@ from app.domain import returned_mail
 from app.domain.ignored_mail import KEPT_FOR
 from app.domain.refused_reports import COUNTED_FOR
 from app.store import heartbeats, purge
-from app.store.refused_reports import delete_old_refused
+from app.store.excesses import delete_old_refused
 from app.store.transactions import WriteTx
 
 _PAUSE_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile

@@ -10,7 +10,7 @@ from app.core.errors import Conflict
 from app.domain.follow_up import FollowUpKind
 from app.domain.recipient import Recipient
 from app.domain.transport_options import TransportOptions
-from app.store.recipients import RECIPIENTS, used_by
+from app.store.routing import RECIPIENTS, uses_of_recipient
 from app.store.transactions import WriteTx
 
 
@@ -51,7 +51,7 @@ async def delete_recipient(
 ) -> None:
     """Delete a recipient and withdraw its notices. Raises NotFound, StaleEdit, and Conflict while it is used."""
     recipient = await editing.lock_to_delete(tx, RECIPIENTS, recipient_id, versions)
-    users = await used_by(tx, recipient.id)
+    users = await uses_of_recipient(tx, recipient.id)
     if users:
         raise Conflict(f"still used by {', '.join(users)}", code="in_use")
     await follow_ups.leave(tx, FollowUpKind.NOTICES, recipient.id, by, f"the recipient was deleted by {by.who}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.core.errors import BadInput
 from app.store.customers import CUSTOMERS
-from app.store.recipients import recipients_by_id
+from app.store.routing import recipients_by_id
 from app.store.transactions import ReadTx
 
 

@@ -7,7 +7,7 @@ from app.admin.editing import Editor
 from app.core.errors import StaleEdit
 from app.core.settings import Settings
 from app.domain.retention import Retention
-from app.store.retention import find_retention, save_retention
+from app.store.purge import find_retention, save_retention
 from app.store.transactions import ReadTx, WriteTx
 
 

@@ -7,7 +7,7 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
 from app.domain.follow_up import FollowUpKind
 from app.domain.route import Route
-from app.store.routes import ROUTES
+from app.store.routing import ROUTES
 from app.store.transactions import WriteTx
 
 

@@ -7,7 +7,7 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.domain.alert import AlertKind, Rule
 from app.domain.follow_up import FollowUpKind
-from app.store.rules import RULES
+from app.store.routing import RULES
 from app.store.transactions import WriteTx
 
 

@@ -9,8 +9,7 @@ from app.core.ids import new_id
 from app.core.secret import Secret
 from app.domain.person import Person
 from app.domain.session import Session, SignInWay
-from app.store.people import PEOPLE, note_sign_in
-from app.store.sessions import insert_session, prove_session, revoke_sessions
+from app.store.people import PEOPLE, insert_session, note_sign_in, prove_session, revoke_sessions
 from app.store.transactions import WriteTx
 
 _BROWSER_LONGEST = 200

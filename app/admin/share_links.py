@@ -17,13 +17,7 @@ from app.core.secret import Secret
 from app.domain.matcher import Matcher
 from app.domain.share_link import SharedPart, ShareKind, ShareLink
 from app.store.customers import customers_by_id
-from app.store.share_links import (
-    SHARE_LINKS,
-    find_share_link,
-    insert_share_link,
-    revoke_share_link,
-    touch_share_links,
-)
+from app.store.keys import SHARE_LINKS, find_share_link, insert_share_link, revoke_share_link, touch_share_links
 from app.store.transactions import WriteTx
 
 TOUCH_EVERY = timedelta(minutes=1)  # a wall asks every half minute: each of its requests must not become a write

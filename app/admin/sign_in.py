@@ -22,15 +22,20 @@ from app.domain.one_time_link import LinkPurpose, OneTimeLink
 from app.domain.person import Person
 from app.domain.session import Session, SignInWay
 from app.domain.sign_in_delay import FREE, FREE_OF_ADDRESS, wait_until
-from app.store.failed_sign_ins import (
+from app.store.people import (
+    PEOPLE,
     count_failure,
+    end_links,
     failures_of,
+    find_by_email,
+    find_link,
     forget_failures,
     forget_old_failures,
+    insert_link,
+    proofs_of,
     take_back_failure,
+    use_link,
 )
-from app.store.one_time_links import end_links, find_link, insert_link, use_link
-from app.store.people import PEOPLE, find_by_email, proofs_of
 from app.store.transactions import ReadTx, WriteTx
 
 _UNKNOWN = "names that nobody has"

@@ -13,7 +13,7 @@ from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
 from app.domain.follow_up import FollowUpKind
 from app.domain.route import Silence
-from app.store.silences import SILENCES, end_silence
+from app.store.routing import SILENCES, end_silence
 from app.store.transactions import WriteTx
 
 LONGEST = timedelta(days=366)  # a longer silence would be forgotten, and then a failure goes unheard

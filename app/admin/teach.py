@@ -25,17 +25,17 @@ from app.domain.event import (
 from app.domain.mail_rule import MailRule
 from app.domain.run import run_key_of
 from app.store.alerts import close_alerts
-from app.store.events import insert_clock_events
-from app.store.mail_rules import MAIL_RULES, taught_rules
-from app.store.notices import suppress_waiting
-from app.store.transactions import Database, WriteTx
-from app.store.unclear import (
+from app.store.events import (
     ReportedText,
     find_reported_text,
     find_unclear_alerts,
     find_unclear_texts,
+    insert_clock_events,
     lock_open_alerts,
 )
+from app.store.mail_rules import MAIL_RULES, taught_rules
+from app.store.notices import suppress_waiting
+from app.store.transactions import Database, WriteTx
 
 _POSITION = (
     50  # before the rules that administrators write (100 by default), because a taught rule compares the whole text

@@ -4,10 +4,9 @@ from datetime import datetime, timedelta
 
 from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.core.settings import Settings
-from app.store.bounced_addresses import all_bounced_addresses
-from app.store.mailbox_positions import find_position
 from app.store.monitoring import bounced_without_successor
-from app.store.recipients import all_recipients
+from app.store.returned_mails import all_bounced_addresses, find_mailbox_position
+from app.store.routing import all_recipients
 from app.store.transactions import ReadTx
 
 _LATELY = timedelta(days=7)
@@ -48,7 +47,7 @@ async def _mailbox(tx: ReadTx, settings: Settings, now: datetime) -> list[str]:
     if settings.mailbox_url is None:
         return []
     server = read_mailbox_url(settings.mailbox_url.get_secret_value())
-    position = await find_position(tx, mailbox_key(server))
+    position = await find_mailbox_position(tx, mailbox_key(server))
     where = f"The mailbox of TOCSIN_MAILBOX_URL ({server.user} at {server.host}, folder {server.folder})"
     if position is None:
         return [f"{where} was never read: the worker does that, see its log."]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from app.cli.findings import DoctorFinding, DoctorFindings
 from app.core.settings import Settings
-from app.store.probe import find_pings
+from app.store.heartbeats import find_pings
 from app.store.transactions import ReadTx
 
 _MISSED_PINGS = 5  # that may be missing before it is a problem

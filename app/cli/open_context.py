@@ -10,10 +10,9 @@ from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
 from app.store.database_errors import describe_error
-from app.store.engine import open_engines
+from app.store.engine import open_engines, share_wakeups
 from app.store.migrate import revision_state
 from app.store.transactions import Database
-from app.store.wakeups import share_wakeups
 
 
 @contextlib.asynccontextmanager

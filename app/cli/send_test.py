@@ -17,8 +17,8 @@ from app.core.wakeups import Wakeups
 from app.deliver.transports.remedies import remedy_of
 from app.domain.recipient import Address
 from app.store.engine import only_process, open_engines
+from app.store.routing import TransportTest, save_transport_test
 from app.store.transactions import Database
-from app.store.transports import TransportTest, record_test
 
 
 class Kind(StrEnum):
@@ -67,7 +67,7 @@ async def record_trial(settings: Settings, trial: TransportTest) -> str | None:
     try:
         with only_process(settings):
             async with open_context(settings) as context, context.database.write() as tx:
-                await record_test(tx, trial)
+                await save_transport_test(tx, trial)
     except Conflict as cause:
         if cause.code != "already_running":
             return None

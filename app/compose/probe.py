@@ -10,7 +10,7 @@ from app.domain.event import Activity, Severity
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
 from app.domain.probe import AGENT, CUSTOMER, JOB, Probe
-from app.store.probe import find_probe, pass_probe_on
+from app.store.heartbeats import find_probe, pass_probe_on
 
 
 async def tick(context: AppContext) -> None:

@@ -18,9 +18,8 @@ from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
 from app.domain.recipient import Address, Recipient
 from app.domain.transport_options import AlertmanagerOptions
 from app.store import outbox
-from app.store.mail_views import read_alert_views
-from app.store.recipients import all_recipients
-from app.store.refreshes import delete_refreshes, newest_refresh, open_alerts_of
+from app.store.messages import delete_refreshes, newest_refresh, open_alerts_of, read_alert_views
+from app.store.routing import all_recipients
 from app.store.row_mapping import UNREADABLE
 from app.store.transactions import ReadTx
 

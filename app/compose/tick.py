@@ -30,9 +30,9 @@ from app.domain.recipient import Address, Recipient
 from app.domain.relay import agent_of, unfit
 from app.domain.uncomposed import mark
 from app.store import notices, outbox, relays
-from app.store.bounced_addresses import passed_over
-from app.store.mail_views import read_alert_views
-from app.store.recipients import recipients_by_id
+from app.store.messages import read_alert_views
+from app.store.returned_mails import passed_over
+from app.store.routing import recipients_by_id
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 

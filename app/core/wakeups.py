@@ -1,6 +1,6 @@
 """Starts the next tick of a stage at once instead of at its next poll. A lost wakeup costs a second, never an event.
 
-Within the process, wakeups are asyncio events; between processes on PostgreSQL they travel by NOTIFY (store/wakeups.py).
+Within the process, wakeups are asyncio events; between processes on PostgreSQL they travel by NOTIFY (store/engine.py).
 """
 
 import asyncio

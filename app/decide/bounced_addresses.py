@@ -11,11 +11,11 @@ from app.context import AppContext
 from app.domain.bounced_address import BouncedAddress, address_event, job_of
 from app.domain.recipient import Recipient
 from app.domain.service_event import AGENT
-from app.store import bounced_addresses
+from app.store import returned_mails
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
 from app.store.intake import find_or_create_agents
-from app.store.recipients import all_recipients
+from app.store.routing import all_recipients
 from app.store.transactions import ReadTx, WriteTx
 
 
@@ -23,7 +23,7 @@ async def tick(context: AppContext) -> bool:
     """Report addresses that fail and were not reported yet, and those that work again."""
     now = context.clock()
     async with context.database.read() as tx:
-        bounced = await bounced_addresses.all_bounced_addresses(tx)
+        bounced = await returned_mails.all_bounced_addresses(tx)
         recipients = await all_recipients(tx) if bounced else []
         news = [one.address for one in bounced if await _is_news(tx, one, recipients, now)]
     for address in news:
@@ -40,19 +40,19 @@ async def _is_news(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recip
 async def _is_over(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recipient], now: datetime) -> bool:
     if one.has_arrived or not _having(one.address, recipients):
         return True
-    return one.is_well(await bounced_addresses.last_sent_to(tx, one.address, one.last_message_id), now)
+    return one.is_well(await returned_mails.last_sent_to(tx, one.address, one.last_message_id), now)
 
 
 async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipient], now: datetime) -> None:
     """Write the event, or nothing if another worker did so meanwhile."""
-    one = await bounced_addresses.find_bounced_address(tx, address)
+    one = await returned_mails.find_bounced_address(tx, address)
     if one is None or not await _is_news(tx, one, recipients, now):
         return
     is_over = await _is_over(tx, one, recipients, now)
     if is_over:
-        await bounced_addresses.forget_bounced_address(tx, address)
+        await returned_mails.forget_bounced_address(tx, address)
     else:
-        await bounced_addresses.save_bounced_address(tx, replace(one, reported_at=now), is_new=False)
+        await returned_mails.save_bounced_address(tx, replace(one, reported_at=now), is_new=False)
     if is_over and one.reported_at is None:
         return
     having = _having(address, recipients)
@@ -61,7 +61,7 @@ async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipie
     agents = await find_or_create_agents(tx, {(customer_id, AGENT) for customer_id in customers if customer_id}, now)
     # What was reported ends where it was reported, also if no recipient has the address any more.
     reported = {(customer_id, agent_id) for (customer_id, _), agent_id in agents.items()}
-    for customer_id, agent_id in reported or await bounced_addresses.reporting_agents(tx, job_of(address)):
+    for customer_id, agent_id in reported or await returned_mails.reporting_agents(tx, job_of(address)):
         theirs = [it for it in having if (it.customer_id or first) == customer_id]
         event = address_event(one, theirs, customer_id, agent_id, now, is_well=is_over)
         await insert_clock_events(tx, [event])

@@ -11,7 +11,7 @@ from app.core.settings import Settings
 from app.domain.canary import RELAYED, Canary, CanaryState, Lookout, why_lost
 from app.store import canaries, relays
 from app.store.heartbeats import find_listening
-from app.store.mailbox_positions import last_read
+from app.store.returned_mails import mailbox_last_read_at
 from app.store.transactions import ReadTx, WriteTx
 
 
@@ -50,7 +50,7 @@ async def _why_lost(tx: ReadTx, settings: Settings, canary: Canary, now: datetim
         settled=settled,
         listening_since=None if listening is None else listening.since,
         has_mailbox=settings.mailbox_url is not None,
-        read_at=await last_read(tx),
+        read_at=await mailbox_last_read_at(tx),
     )
     return why_lost(canary, seen)
 

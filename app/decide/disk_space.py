@@ -18,6 +18,7 @@ from app.domain.disk_space import JOB, Disk, DiskStage, disk_event, stage_of
 from app.domain.job import JobState
 from app.domain.service_event import AGENT, well_since
 from app.store.agents import find_agent_id
+from app.store.database_errors import WriteState
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
 from app.store.heartbeats import Heartbeat, heartbeats_since
@@ -25,7 +26,6 @@ from app.store.intake import find_or_create_agents
 from app.store.jobs import JobFilters, find_job
 from app.store.monitoring import local_database_folders
 from app.store.transactions import ReadTx
-from app.store.write_state import WriteState
 
 _ALIVE = timedelta(minutes=1)
 _FREE, _LIMIT = "tocsin_disk_free_bytes", "tocsin_disk_limit_bytes"

@@ -25,14 +25,7 @@ from app.domain.key import Key
 from app.domain.service_event import AGENT
 from app.store.agents import agents_by_id
 from app.store.events import insert_clock_events
-from app.store.excesses import (
-    all_excesses,
-    forget_excesses,
-    lock_excesses,
-    save_reported,
-    save_usual,
-    usual_results,
-)
+from app.store.excesses import all_excesses, forget_excesses, lock_excesses, save_reported, save_usual, usual_results
 from app.store.intake import find_or_create_agents
 from app.store.keys import keys_by_id
 from app.store.transactions import WriteTx

@@ -31,13 +31,17 @@ from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
-from app.store.events import has_good_end_since, mark_events_folded, received_times
+from app.store.events import (
+    forms_reported_before,
+    has_good_end_since,
+    mark_events_folded,
+    read_unclear_history,
+    received_times,
+)
 from app.store.jobs import JobName
-from app.store.rules import all_rules
+from app.store.routing import all_rules, current_silences
 from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
-from app.store.silences import current_silences
 from app.store.transactions import WriteTx
-from app.store.unclear import forms_reported_before, read_unclear_history
 
 _NEVER_NEW = (EventKind.MISSED, EventKind.OVERRUN, EventKind.TAUGHT)  # such an event does not make a job
 

@@ -24,9 +24,9 @@ from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
 from app.store.customers import customers_by_id
 from app.store.events import insert_clock_events
+from app.store.excesses import refused_of_agents
 from app.store.heartbeats import GAP, Listening, find_listening
-from app.store.refused_reports import refused_of
-from app.store.rules import all_rules
+from app.store.routing import all_rules
 from app.store.transactions import WriteTx
 from app.store.waiting import oldest_waiting
 
@@ -78,7 +78,7 @@ async def write_due_events(context: AppContext) -> bool:
 
 async def _with_refusals(tx: WriteTx, made: Sequence[Event]) -> list[Event]:
     """Return the events with what was refused of their agents: what seems not to have run may only not have been let in."""
-    refused = await refused_of(tx, {event.agent_id for event in made if event.kind is not EventKind.OVERRUN})
+    refused = await refused_of_agents(tx, {event.agent_id for event in made if event.kind is not EventKind.OVERRUN})
     worded = []
     for event in made:
         if event.agent_id in refused:

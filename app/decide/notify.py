@@ -17,10 +17,8 @@ from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY,
 from app.domain.route import Route, Silence
 from app.domain.service_event import AGENT
 from app.store import notices
-from app.store.bounced_addresses import all_bounced_addresses
-from app.store.recipients import all_recipients, recipients_by_id
-from app.store.routes import all_routes
-from app.store.silences import current_silences
+from app.store.returned_mails import all_bounced_addresses
+from app.store.routing import all_recipients, all_routes, current_silences, recipients_by_id
 from app.store.transactions import WriteTx
 
 NOBODY = "nobody"

@@ -10,7 +10,7 @@ from app.domain.alert import AlertKind, Rule
 from app.domain.event import Activity, Event, RunOutcome, Severity
 from app.domain.job import Job
 from app.domain.probe import AGENT, CUSTOMER, JOB, Probe
-from app.store.probe import find_probe, pass_probe_on
+from app.store.heartbeats import find_probe, pass_probe_on
 
 _RULE = Rule(id="probe", name="probe", kind=AlertKind.FAILED)
 

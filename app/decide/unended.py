@@ -14,7 +14,7 @@ from app.domain.message import KEEPS_STATES
 from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.store.alerts import closed_between
 from app.store.notices import insert_notices, reported_of
-from app.store.recipients import all_recipients
+from app.store.routing import all_recipients
 from app.store.transactions import ReadTx
 
 _UNDONE_WITHIN = timedelta(seconds=70)  # the dashboard lets a closing be undone for 60

@@ -14,8 +14,8 @@ from app.domain.job import Job, JobState
 from app.domain.matcher import all_match
 from app.domain.route import Silence
 from app.store.alerts import has_open_alert
-from app.store.follow_ups import insert_follow_up
-from app.store.silences import end_silence
+from app.store.edits import insert_follow_up
+from app.store.routing import end_silence
 from app.store.transactions import WriteTx
 
 

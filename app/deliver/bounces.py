@@ -11,7 +11,7 @@ from app.domain.bounced_address import after_bounce
 from app.domain.message import LEGAL_MOVES, Message, MessageState
 from app.domain.notice import URGENCY_CANARY
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind
-from app.store import bounced_addresses, outbox
+from app.store import outbox, returned_mails
 from app.store.transactions import WriteTx
 
 # Servers try for up to five days. After that, nobody can act on the notice any more.
@@ -75,16 +75,16 @@ async def _has_gone_on(tx: WriteTx, message: Message) -> bool:
 
 
 async def _note_address(tx: WriteTx, message: Message, report: DeliveryReport, now: datetime) -> None:
-    before = await bounced_addresses.find_bounced_address(tx, message.address)
-    was_well = before is not None and await bounced_addresses.was_well_between(tx, before, message)
+    before = await returned_mails.find_bounced_address(tx, message.address)
+    was_well = before is not None and await returned_mails.was_well_between(tx, before, message)
     after = after_bounce(before, message.address, report, message.id, now, was_well=was_well)
-    await bounced_addresses.save_bounced_address(tx, after, is_new=before is None)
+    await returned_mails.save_bounced_address(tx, after, is_new=before is None)
 
 
 async def _note_arrival(tx: WriteTx, address: str) -> None:
     """Forget that mail to an address came back; if that was reported, `decide` reports the end first."""
-    before = await bounced_addresses.find_bounced_address(tx, address)
+    before = await returned_mails.find_bounced_address(tx, address)
     if before is not None and before.reported_at is not None:
-        await bounced_addresses.save_bounced_address(tx, replace(before, in_a_row=0), is_new=False)
+        await returned_mails.save_bounced_address(tx, replace(before, in_a_row=0), is_new=False)
     else:
-        await bounced_addresses.forget_bounced_address(tx, address)
+        await returned_mails.forget_bounced_address(tx, address)

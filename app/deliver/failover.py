@@ -7,8 +7,8 @@ from app.core.ids import new_id
 from app.domain.message import Bodies, Message, MessageState, takes_summaries
 from app.domain.recipient import Address
 from app.store import outbox
-from app.store.bounced_addresses import passed_over
-from app.store.recipients import recipients_by_id
+from app.store.returned_mails import passed_over
+from app.store.routing import recipients_by_id
 from app.store.transactions import WriteTx
 
 

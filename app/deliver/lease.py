@@ -12,7 +12,7 @@ from app.deliver.program_parcels import complete_parcels
 from app.domain.attempt import Attempt
 from app.domain.lease import Claim, Leased
 from app.domain.message import takes_json
-from app.store import attempts, outbox
+from app.store import outbox
 from app.store.transactions import WriteTx
 
 
@@ -37,7 +37,7 @@ async def lease_and_begin(
         )
         for one in leased
     ]
-    await attempts.insert_attempts(tx, begun)
+    await outbox.insert_attempts(tx, begun)
     return await complete_parcels(tx, leased) if takes_json(transport) else leased
 
 
@@ -69,7 +69,7 @@ async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozense
                 started_at=now,
             )
         )
-    await attempts.insert_attempts(tx, begun)
+    await outbox.insert_attempts(tx, begun)
     return frozenset(attempt.message_id for attempt in begun)
 
 

@@ -29,9 +29,8 @@ from app.deliver.imap_session import FAILURES, ImapSession, LoginRefused, MailHe
 from app.domain import own_address
 from app.domain.own_address import AddressKind
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind, Via
-from app.store.mailbox_positions import MailboxPosition, find_position, save_position
 from app.store.outbox import find_message
-from app.store.returned_mails import add_returned_mail
+from app.store.returned_mails import MailboxPosition, add_returned_mail, find_mailbox_position, save_mailbox_position
 from app.store.transactions import ReadTx
 
 POLL_S = 30.0
@@ -115,7 +114,7 @@ class MailboxReader:
         session = self._opened()
         now = self._context.clock()
         async with self._context.database.read() as tx:
-            position = await find_position(tx, self._key)
+            position = await find_mailbox_position(tx, self._key)
         is_known = position is not None and position.uid_validity == session.uid_validity
         next_uid = position.next_uid if position is not None and is_known else None
         uids = await self._call(session.new_uids, next_uid, now)
@@ -174,7 +173,7 @@ class MailboxReader:
     async def _note_position(self, session: ImapSession, next_uid: int) -> None:
         position = MailboxPosition(self._key, session.uid_validity, next_uid, self._context.clock())
         async with self._context.database.write() as tx:
-            await save_position(tx, position)
+            await save_mailbox_position(tx, position)
 
     async def _note_trouble(self, cause: Exception, pause: float) -> None:
         """Write down why the mailbox cannot be read, for doctor and /readyz."""
@@ -185,9 +184,11 @@ class MailboxReader:
             log.error("the mailbox cannot be read, it is tried again", after_s=pause, exc_info=cause)
         try:
             async with self._context.database.write() as tx:
-                before = await find_position(tx, self._key) or MailboxPosition(self._key, 0, 0, self._context.clock())
+                before = await find_mailbox_position(tx, self._key) or MailboxPosition(
+                    self._key, 0, 0, self._context.clock()
+                )
                 noted = MailboxPosition(self._key, before.uid_validity, before.next_uid, before.read_at, words)
-                await save_position(tx, noted)
+                await save_mailbox_position(tx, noted)
         except Unavailable:
             log.warning("the trouble of the mailbox could not be written down")
 

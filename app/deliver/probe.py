@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.context import AppContext
-from app.store.probe import find_probe, pass_probe_on
+from app.store.heartbeats import find_probe, pass_probe_on
 
 
 async def tick(context: AppContext) -> None:

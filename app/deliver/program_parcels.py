@@ -13,7 +13,7 @@ from app.domain.lease import Leased
 from app.domain.message import KEEPS_SERVICES, KEEPS_STATES
 from app.domain.recipient import Address
 from app.store.alerts import ended_alerts, open_again
-from app.store.recipients import recipients_by_id
+from app.store.routing import recipients_by_id
 from app.store.transactions import WriteTx
 
 

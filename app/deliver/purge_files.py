@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.context import AppContext
 from app.core.log import log
 from app.deliver.transports.file import written_before
-from app.store.retention import find_retention
+from app.store.purge import find_retention
 
 
 async def tick(context: AppContext) -> bool:

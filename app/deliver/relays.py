@@ -21,9 +21,9 @@ from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim, Leased
 from app.domain.message import Message, MessageState
 from app.domain.relay import RELAY_HOLDER, Relay, jam_of, unfit
-from app.store import attempts, outbox
+from app.store import outbox
 from app.store import relays as stored_relays
-from app.store.attempts import EndedAttempt
+from app.store.outbox import EndedAttempt
 from app.store.transactions import ReadTx, WriteTx
 from programs.protocol.relay import (
     BAD_RECIPIENT,
@@ -153,13 +153,13 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
     claim, outcome = Claim(receipt.id, receipt.token), outcome_of(receipt)
     if not await _own(tx, relay, [claim]):
         return ReceiptResult("refused: this relay never had this lease", is_final=True)
-    attempt = await attempts.attempt_under(tx, claim.message_id, claim.token)
+    attempt = await outbox.attempt_under(tx, claim.message_id, claim.token)
     if outcome is None:
         held = await lease.renew(tx, [claim], now + LEASE_FOR)
         if held and attempt is not None and attempt.ended_at is None:
             so_far = f"not ended yet: {receipt.reason}"
             state = EndedAttempt(attempt.id, None, None, f"mapi {receipt.outcome}", so_far, receipt.evidence or None)
-            await attempts.end_attempts(tx, [state])
+            await outbox.end_attempts(tx, [state])
         text = "the attempt has not ended yet" if held else "the lease was lost; keep looking for the result anyway"
         return ReceiptResult(text, is_final=False)
     text = await settle(tx, claim.message_id, claim.token, outcome, now)

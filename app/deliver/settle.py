@@ -19,8 +19,8 @@ from app.deliver.report import report_attempt, report_sent
 from app.domain.attempt import Attempt, Outcome, Sent, Unknown, outcome_name
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
-from app.store import attempts, outbox
-from app.store.attempts import EndedAttempt
+from app.store import outbox
+from app.store.outbox import EndedAttempt
 from app.store.transactions import WriteTx
 
 _LONGEST_TEXT = 4096  # a relay that repeats a result for ever must not grow a row for ever
@@ -78,7 +78,7 @@ async def settle_all(
                 sent.append(after)
             else:
                 tx.after_commit(partial(report_attempt, after, outcome_name(outcome), now))
-    await attempts.end_attempts(tx, ended)
+    await outbox.end_attempts(tx, ended)
     await outbox.save(tx, changed)
     if sent:
         tx.after_commit(partial(report_sent, sent, now))
@@ -87,7 +87,7 @@ async def settle_all(
 
 async def _change_message(tx: WriteTx, message: Message, outcome: Outcome, number: int, now: datetime) -> Message:
     """Decide what happens to the message, and move it to the next transport if that is the decision."""
-    unknown_before = await attempts.count_unknown(tx, message.id) if isinstance(outcome, Unknown) else 0
+    unknown_before = await outbox.count_unknown(tx, message.id) if isinstance(outcome, Unknown) else 0
     jitter = random.random()  # noqa: S311  (no secret)
     decided = decide_after_attempt(message, outcome, number, unknown_before, now, jitter)
     after = decided.message
@@ -111,13 +111,13 @@ async def _find_or_write_attempt(tx: WriteTx, held: Held, now: datetime) -> tupl
         token=message.lease_token or "",
         started_at=now,
     )
-    await attempts.insert_attempts(tx, [attempt])
+    await outbox.insert_attempts(tx, [attempt])
     return attempt.id, attempt.number
 
 
 async def _settle_late(tx: WriteTx, message: Message, token: str, outcome: Outcome, now: datetime) -> str:
     """Settle a result under an outdated token; `message` is locked. Return in words what happened."""
-    attempt = await attempts.attempt_under(tx, message.id, token)
+    attempt = await outbox.attempt_under(tx, message.id, token)
     if attempt is None:
         log.warning("result under a token that began no attempt", message=message.id, outcome=outcome_name(outcome))
         return "refused: no attempt was begun under this token"
@@ -127,7 +127,7 @@ async def _settle_late(tx: WriteTx, message: Message, token: str, outcome: Outco
         text = outcome.text
         if attempt.ended_at is not None:
             text = _append(text, f"recorded before as {attempt.outcome}: {attempt.code or ''} {attempt.text or ''}")
-        await attempts.end_attempts(tx, [_ended(attempt.id, now, outcome)._replace(text=text)])
+        await outbox.end_attempts(tx, [_ended(attempt.id, now, outcome)._replace(text=text)])
     if message.state in (MessageState.SENT, MessageState.BOUNCED):  # what came back had been sent
         return "sent: known already"
     after = replace(message, attempts=max(message.attempts, attempt.number)).to(
@@ -150,7 +150,7 @@ async def _keep_late_failure(tx: WriteTx, message: Message, attempt: Attempt, ou
         text=outcome.text,
     )
     if attempt.ended_at is None:
-        await attempts.end_attempts(tx, [_ended(attempt.id, now, outcome)])
+        await outbox.end_attempts(tx, [_ended(attempt.id, now, outcome)])
     elif attempt.outcome != "sent" and attempt.outcome != outcome_name(outcome):
         text = _append(
             attempt.text, f"reported too late to count: {outcome_name(outcome)} {outcome.code} {outcome.text}"
@@ -163,7 +163,7 @@ async def _keep_late_failure(tx: WriteTx, message: Message, attempt: Attempt, ou
             text,
             attempt.evidence or outcome.evidence,
         )
-        await attempts.end_attempts(tx, [kept])
+        await outbox.end_attempts(tx, [kept])
     return f"refused: the lease was lost, and the message is {message.state} now"
 
 

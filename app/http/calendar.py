@@ -13,8 +13,8 @@ from app.domain.run_calendar import CalendarEntry, calendar_of
 from app.domain.share_link import SharedPart, ShareKind, ShareLink
 from app.http.api.dependencies import Context
 from app.http.shared_answer import answer_shared
+from app.store.fleet import expected_jobs, missed_runs, names_of_jobs
 from app.store.job_states import JobChoice
-from app.store.run_calendar import expected_jobs, missed_runs, names_of_jobs
 
 router = APIRouter(include_in_schema=False)
 _LASTS = timedelta(minutes=15)  # an entry of no length is not drawn by some programs

@@ -27,15 +27,13 @@ from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential
 from app.domain.message import takes_json
 from app.store import monitoring
-from app.store.attempts import latest_by_transport
-from app.store.bounced_addresses import all_bounced_addresses
 from app.store.canaries import mail_times, reported_canaries
-from app.store.heartbeats import Heartbeat, heartbeats_since
-from app.store.mailbox_positions import MailboxPosition, find_position
+from app.store.heartbeats import Heartbeat, check_writable, heartbeats_since
 from app.store.migrate import revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
+from app.store.outbox import latest_by_transport
+from app.store.returned_mails import MailboxPosition, all_bounced_addresses, find_mailbox_position
 from app.store.transactions import ReadTx
-from app.store.write_trial import check_writable
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
@@ -204,7 +202,7 @@ async def _read_findings(context: AppContext) -> _Findings:
 async def _mailbox_position(tx: ReadTx, settings: Settings) -> MailboxPosition | None:
     if settings.mailbox_url is None:
         return None
-    return await find_position(tx, mailbox_key(read_mailbox_url(settings.mailbox_url.get_secret_value())))
+    return await find_mailbox_position(tx, mailbox_key(read_mailbox_url(settings.mailbox_url.get_secret_value())))
 
 
 def _returned(settings: Settings, found: _Findings, now: datetime) -> list[Check]:

@@ -17,8 +17,8 @@ from app.deliver.heartbeat_request import send_heartbeat
 from app.domain.probe import NEVER_PASSED, Probe
 from app.intake.commit import GroupCommit
 from app.intake.probe import store_probe
+from app.store.heartbeats import find_probe, note_heartbeat, oldest_waiting_events, take_turn
 from app.store.monitoring import outbox_depth, overdue_notices
-from app.store.probe import find_probe, note_heartbeat, oldest_waiting_events, take_turn
 from app.store.transactions import ReadTx
 
 _DATABASE_S = 10.0  # for each step

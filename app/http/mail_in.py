@@ -34,7 +34,7 @@ from app.intake.accept import Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.sanitize import replace_unstorable, show_all_unseen, truncate_middle
-from app.store.ignored_mails import add_ignored_mail
+from app.store.mail_rules import add_ignored_mail
 
 RECIPIENTS_MOST = 10
 _ADDRESS_LIMIT = 320  # RFC 5321: 64 of the local part, 255 of the domain

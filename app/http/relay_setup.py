@@ -18,8 +18,8 @@ from app.domain.recipient import Address
 from app.http.api.dependencies import Authenticator, Context
 from app.http.relay import Body, RelayId, bad_input_for_bad_shape
 from app.http.trial_message import build_trial
-from app.store.attempts import attempts_of
 from app.store.messages import MESSAGES
+from app.store.outbox import attempts_of
 from app.store.relays import RELAYS
 from programs.protocol import relay as protocol
 from programs.protocol.checked import CheckedObject

@@ -14,7 +14,7 @@ from app.deliver.transports.http_caller import MASK
 from app.domain.attempt import Sent, outcome_name
 from app.domain.message import KEEPS_STATES, Parcel, takes_json
 from app.domain.recipient import Address
-from app.store.transports import TransportTest
+from app.store.routing import TransportTest
 
 
 async def send_trial(context: AppContext, to: Address, recipient_id: str) -> tuple[TransportTest, float]:

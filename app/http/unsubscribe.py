@@ -22,8 +22,8 @@ from app.domain.recipient import Recipient
 from app.domain.summary_schedule import SummarySchedule
 from app.domain.unsubscribe_link import PURPOSE, is_outside, is_signed_for, read_link
 from app.http.api.dependencies import Context
-from app.store.recipients import page_recipients, recipients_by_id
 from app.store.repository import Window
+from app.store.routing import page_recipients, recipients_by_id
 from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.transactions import ReadTx, WriteTx
 

@@ -9,7 +9,7 @@ from app.intake.body import BodyFormat, RequestBody
 from app.intake.commit import GroupCommit
 from app.intake.parse import parse_events
 from app.intake.validate import validate_event
-from app.store.probe import insert_probe
+from app.store.heartbeats import insert_probe
 
 _BODY = b'{"agent": "%s", "job": "%s", "outcome": "failure", "message": "a probe of the pipeline"}'
 

@@ -13,8 +13,8 @@ from app.core.errors import TocsinError
 from app.core.log import log
 from app.core.periodic import keep_repeating, run_in_background
 from app.domain.refused_reports import WHY_MOST, RefusedReports
+from app.store.excesses import add_refused
 from app.store.intake import find_agents
-from app.store.refused_reports import add_refused
 
 EVERY_S = 10.0
 MOST = 2_000  # names of which refusals are kept until they are stored

@@ -1,14 +1,18 @@
-"""What went beyond the budgets of keys or beyond the usual of agents: noted by intake, reported by deciding."""
+"""What was more than allowed or usual: excesses of keys and agents, and reports that were refused.
 
-from collections.abc import Sequence
+Excesses are noted by intake and reported by deciding. Refused reports have one row for each agent, however much was refused.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from statistics import median
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.excess import RESULTS, Excess
-from app.store.tables import excesses, job_days, jobs
+from app.domain.refused_reports import COUNTED_FOR, RefusedReports
+from app.store.tables import excesses, job_days, jobs, refused_reports
 from app.store.transactions import ReadTx, WriteTx
 
 MOST = 20_000  # read at once; what is over is deleted
@@ -51,31 +55,31 @@ async def add_excesses(tx: WriteTx, noted: Sequence[Excess]) -> None:
 async def all_excesses(tx: ReadTx) -> list[Excess]:
     """Return what was noted of all keys, by key."""
     query = select(excesses).order_by(excesses.c.key_id).limit(MOST)
-    return [_read(row) for row in await tx.connection.execute(query)]
+    return [_read_excess(row) for row in await tx.connection.execute(query)]
 
 
 async def lock_excesses(tx: WriteTx, key_id: str) -> list[Excess]:
     """Return what was noted of a key, locked until the commit."""
     query = select(excesses).where(excesses.c.key_id == key_id).order_by(excesses.c.what, excesses.c.agent_id)
-    return [_read(row) for row in await tx.connection.execute(query.with_for_update())]
+    return [_read_excess(row) for row in await tx.connection.execute(query.with_for_update())]
 
 
 async def save_reported(tx: WriteTx, shown: Sequence[Excess], at: datetime | None) -> None:
     """Note when these were reported; None: that they are not any more."""
     for one in shown:
-        await tx.connection.execute(update(excesses).where(_is(one)).values(reported_at=at))
+        await tx.connection.execute(update(excesses).where(_is_excess(one)).values(reported_at=at))
 
 
 async def save_usual(tx: WriteTx, one: Excess) -> None:
     """Save what is usual for an agent."""
-    change = update(excesses).where(_is(one))
+    change = update(excesses).where(_is_excess(one))
     await tx.connection.execute(change.values(usual=one.usual, judged_at=one.judged_at))
 
 
 async def forget_excesses(tx: WriteTx, over: Sequence[Excess]) -> None:
     """Delete what is over."""
     for one in over:
-        await tx.connection.execute(delete(excesses).where(_is(one)))
+        await tx.connection.execute(delete(excesses).where(_is_excess(one)))
 
 
 async def usual_results(tx: ReadTx, agent_id: str, since: date, until: date) -> float | None:
@@ -91,12 +95,45 @@ async def usual_results(tx: ReadTx, agent_id: str, since: date, until: date) -> 
     return median(found) if found else None
 
 
-def _is(one: Excess) -> ColumnElement[bool]:
+def _is_excess(one: Excess) -> ColumnElement[bool]:
     return and_(excesses.c.key_id == one.key_id, excesses.c.what == one.what, excesses.c.agent_id == one.agent_id)
 
 
-def _read(row: Row[tuple[object, ...]]) -> Excess:
+def _read_excess(row: Row[tuple[object, ...]]) -> Excess:
     return Excess(**{name: getattr(row, name) for name in _COLUMNS})
 
 
 _COLUMNS = tuple(column.name for column in excesses.c)
+
+
+_REFUSED_COLUMNS = tuple(column.name for column in refused_reports.c)
+
+
+async def add_refused(tx: WriteTx, noted: Sequence[RefusedReports]) -> None:
+    """Add what was refused since the last time."""
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+    # Sorted: two processes that write the same rows in different orders would deadlock.
+    for one in sorted(noted, key=lambda it: it.agent_id):
+        new = insert(refused_reports).values({name: getattr(one, name) for name in _REFUSED_COLUMNS})
+        given, kept = new.excluded, refused_reports.c
+        goes_on = kept.last_at >= one.since - COUNTED_FOR
+        change = {
+            "since": case((goes_on, kept.since), else_=given.since),
+            "count": case((goes_on, kept.count), else_=0) + given.count,
+            "last_at": given.last_at,
+            "why": given.why,
+        }
+        await tx.connection.execute(new.on_conflict_do_update(index_elements=("agent_id",), set_=change))
+
+
+async def refused_of_agents(tx: ReadTx, agent_ids: Collection[str]) -> Mapping[str, RefusedReports]:
+    """Return what was refused of these agents, by agent."""
+    if not agent_ids:
+        return {}
+    found = await tx.connection.execute(select(refused_reports).where(refused_reports.c.agent_id.in_(agent_ids)))
+    return {row.agent_id: RefusedReports(**{name: getattr(row, name) for name in _REFUSED_COLUMNS}) for row in found}
+
+
+async def delete_old_refused(tx: WriteTx, before: datetime) -> None:
+    """Delete what was refused last before a moment."""
+    await tx.connection.execute(delete(refused_reports).where(refused_reports.c.last_at < before))

@@ -9,7 +9,7 @@ from app.core.ids import new_id
 from app.domain.follow_up import FollowUp, FollowUpKind
 from app.domain.key import Key
 from app.domain.recipient import Address
-from app.store.follow_ups import insert_follow_up
+from app.store.edits import insert_follow_up
 from app.store.row_mapping import addresses_json
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients

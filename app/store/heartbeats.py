@@ -1,17 +1,25 @@
-"""Workers' heartbeats: one row for each worker, and one row that says since when workers have run without a gap.
+"""Whether the service works: heartbeats of workers, the trial write, and the probe of another installation.
 
-A worker that stops cleanly deletes its own row. What a gap means is decided in `decide/missed.py`.
+Each worker has a row, and one row says since when workers have run without a gap. A worker that stops cleanly deletes its own row. What
+a gap means is decided in `decide/missed.py`. The trial write is there so that a database that answers queries and cannot be written is
+not called ready. The probe and its pings are one row, which never grows in number (`domain/probe.py`).
 """
 
-from dataclasses import dataclass
+import asyncio
+import time
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core.errors import Unavailable
+from app.domain.probe import Pings, Probe
+from app.store.tables import NEW, TROUBLE, events
 from app.store.tables_managed import heartbeats, listening
-from app.store.transactions import ReadTx, WriteTx
+from app.store.tables_managed import probe as table
+from app.store.transactions import Database, ReadTx, WriteTx
 
 GAP = timedelta(minutes=1)  # workers update the row every five seconds
 _ONLY, _TRIAL = 1, 2  # rows of `listening`
@@ -96,3 +104,99 @@ async def find_listening(tx: ReadTx, *, for_change: bool = False) -> Listening |
     query = select(listening).where(listening.c.id == _ONLY)
     row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
     return None if row is None else Listening(row.at, row.since)
+
+
+PROVEN_S = 15.0  # workers write every five seconds
+AGAIN_S = 5.0
+_BUSY_S = 60.0
+
+
+async def check_writable(database: Database, now: datetime, patience_s: float) -> None:
+    """Return if the database can be written. Raises CannotWrite, or Unavailable.
+
+    Writes only if nothing was written for a while, and at most every five seconds, however many ask.
+    """
+    state, moment = database.writing, time.monotonic()
+    if state.trouble is None and moment - state.written_at < PROVEN_S:
+        return
+    if state.trial is None or (state.trial.done() and moment - state.tried_at >= AGAIN_S):
+        state.trial, state.tried_at = asyncio.create_task(_try_to_write(database, now)), moment
+    await asyncio.wait([state.trial], timeout=patience_s)  # the trial goes on: the writer may just be busy
+    if state.trial.done():
+        state.trial.result()
+    elif moment - state.written_at > _BUSY_S:
+        raise Unavailable("the database answers, but could not be written for a minute; try again")
+
+
+async def _try_to_write(database: Database, now: datetime) -> None:
+    async with database.write() as tx:
+        await write_trial(tx, now)
+    database.writing.note_written()
+
+
+_PROBE_ROW = 1
+_TROUBLE_MOST = 10_000  # waiting events that are looked at for the oldest one
+
+
+async def find_probe(tx: ReadTx) -> Probe | None:
+    """Return the newest probe; None before the first one."""
+    row = (await tx.connection.execute(select(table).where(table.c.id == _PROBE_ROW))).mappings().one_or_none()
+    if row is None or row["probe_id"] is None:
+        return None
+    return Probe(row["probe_id"], *(row[field.name] for field in fields(Probe)[1:]))
+
+
+async def take_turn(tx: WriteTx, now: datetime, since: datetime) -> bool:
+    """Take the turn to ping, unless this or another process had it since a moment."""
+    insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(table).values(id=_PROBE_ROW, turn_at=now)
+    taken = await tx.connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["id"],
+            set_={"turn_at": now},
+            where=or_(table.c.turn_at <= since, table.c.turn_at > now),  # in the future: the clock was put back
+        )
+    )
+    return taken.rowcount > 0
+
+
+async def insert_probe(tx: WriteTx, probe: Probe) -> None:
+    """Store a new probe in place of the one before it. `passed_at` stays."""
+    values = {field.name: getattr(probe, field.name) for field in fields(Probe)[1:] if field.name != "passed_at"}
+    await tx.connection.execute(update(table).where(table.c.id == _PROBE_ROW).values(probe_id=probe.id, **values))
+
+
+async def pass_probe_on(tx: WriteTx, probe: Probe) -> None:
+    """Store how far the probe came, unless a newer one has replaced it."""
+    values = {field.name: getattr(probe, field.name) for field in fields(Probe)[1:]}
+    await tx.connection.execute(
+        update(table).where(table.c.id == _PROBE_ROW, table.c.probe_id == probe.id).values(**values)
+    )
+
+
+async def find_pings(tx: ReadTx) -> Pings:
+    """Return how the pings went."""
+    columns = (table.c.accepted_at, table.c.failed_at, table.c.trouble, table.c.verdict)
+    row = (await tx.connection.execute(select(*columns).where(table.c.id == _PROBE_ROW))).one_or_none()
+    return Pings() if row is None else Pings(*row)
+
+
+async def note_heartbeat(tx: WriteTx, at: datetime, trouble: str | None, verdict: str | None) -> None:
+    """Note how a ping went."""
+    moment = "accepted_at" if trouble is None else "failed_at"
+    await tx.connection.execute(
+        update(table).where(table.c.id == _PROBE_ROW).values({moment: at, "trouble": trouble, "verdict": verdict})
+    )
+
+
+async def oldest_waiting_events(tx: ReadTx) -> tuple[datetime | None, datetime | None]:
+    """Return when the oldest event that waits to be decided on was received, and the oldest with trouble."""
+    oldest = select(events.c.received_at).where(text(NEW)).order_by(events.c.id).limit(1)
+    some = (
+        select(events.c.id)
+        .where(text(f"{NEW} AND {TROUBLE}"))
+        .order_by(events.c.customer_id, events.c.agent_id, events.c.id)
+    )
+    first = select(events.c.received_at).where(
+        events.c.id == select(text("min(id)")).select_from(some.limit(_TROUBLE_MOST).subquery()).scalar_subquery()
+    )
+    return await tx.connection.scalar(oldest), await tx.connection.scalar(first)

@@ -1,4 +1,4 @@
-"""Keys in the database, by hash. The key itself is never stored."""
+"""Keys and share links in the database, by the hash of their secret. The key or token itself is never stored."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -7,9 +7,10 @@ from datetime import datetime
 from sqlalchemy import Row, Select, bindparam, case, insert, or_, select, update
 
 from app.domain.key import Key, KeyKind
+from app.domain.share_link import ShareKind, ShareLink
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents
-from app.store.tables_managed import keys
+from app.store.tables_managed import keys, share_links
 from app.store.transactions import ReadTx, WriteTx
 
 _EDITED = (
@@ -60,13 +61,13 @@ async def find_by_hash(tx: ReadTx, key_hash: str, now: datetime) -> tuple[Key, s
     ends_at = min(ends, default=None)
     if ends_at is not None and ends_at <= now:
         return None
-    return _read(row), row.previous_hash if is_previous else row.hash, ends_at
+    return _read_key(row), row.previous_hash if is_previous else row.hash, ends_at
 
 
 async def get_key(tx: ReadTx, key_id: str) -> Key | None:
     """Return one key, revoked or not, with the name of its agent."""
     row = (await tx.connection.execute(_with_agent().where(keys.c.id == key_id))).first()
-    return None if row is None else _read(row)
+    return None if row is None else _read_key(row)
 
 
 async def revoke_key(tx: WriteTx, key_id: str, at: datetime) -> bool:
@@ -133,7 +134,7 @@ async def add_bytes(tx: WriteTx, used: Mapping[str, int], day: int) -> None:
 async def keys_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Key]:
     """Return keys by id, revoked or not."""
     found = await tx.connection.execute(_with_agent().where(keys.c.id.in_(sorted(ids))))
-    return {row.id: _read(row) for row in found}
+    return {row.id: _read_key(row) for row in found}
 
 
 async def count_living(tx: WriteTx, kind: KeyKind) -> int:
@@ -147,5 +148,52 @@ def _with_agent() -> Select[tuple[object, ...]]:
     return select(keys, agents.c.name.label("agent_name")).join_from(keys, agents, isouter=True)
 
 
-def _read(row: Row[tuple[object, ...]]) -> Key:
+def _read_key(row: Row[tuple[object, ...]]) -> Key:
     return replace(KEYS.mapping.read(row), agent_name=row.agent_name)
+
+
+SHARE_LINKS = Repository(
+    share_links,
+    ShareLink,
+    noun="share link",
+    prefix="shl",
+    edited=("kind", "name", "customer_ids", "matchers", "shows", "expires_at"),
+    newest_first=True,
+)
+
+
+async def page_share_links(
+    tx: ReadTx, window: Window, *, kind: ShareKind | None = None, is_revoked: bool | None = None
+) -> Page[ShareLink]:
+    """Return share links, newest first, filtered."""
+    conditions = equals(share_links, kind=kind)
+    if is_revoked is not None:
+        revoked_at = share_links.c.revoked_at
+        conditions.append(revoked_at.is_not(None) if is_revoked else revoked_at.is_(None))
+    return await SHARE_LINKS.page(tx, conditions, window)
+
+
+async def insert_share_link(tx: WriteTx, link: ShareLink, token_hash: str) -> None:
+    """Store a new link under the hash of its token."""
+    await tx.connection.execute(insert(share_links).values(**SHARE_LINKS.mapping.write(link), hash=token_hash))
+
+
+async def find_share_link(tx: ReadTx, token_hash: str) -> tuple[ShareLink, str] | None:
+    """Return the link with this hash unless it is revoked, and the hash as stored, for a comparison in constant time."""
+    query = select(share_links).where(share_links.c.hash == token_hash, share_links.c.revoked_at.is_(None))
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else (SHARE_LINKS.mapping.read(row), row.hash)
+
+
+async def revoke_share_link(tx: WriteTx, link_id: str, at: datetime) -> bool:
+    """Revoke a link; return whether it was not revoked before."""
+    own = share_links.c
+    change = update(share_links).where(own.id == link_id, own.revoked_at.is_(None))
+    return (await tx.connection.execute(change.values(revoked_at=at, version=own.version + 1))).rowcount == 1
+
+
+async def touch_share_links(tx: WriteTx, ids: Collection[str], at: datetime, since: datetime) -> None:
+    """Store when these links were last used, except those that were already used after `since`."""
+    own = share_links.c
+    is_old = or_(own.last_used_at.is_(None), own.last_used_at <= since)
+    await tx.connection.execute(update(share_links).where(own.id.in_(sorted(ids)), is_old).values(last_used_at=at))

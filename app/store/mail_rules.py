@@ -1,16 +1,20 @@
-"""Mail rules in the database, and texts to try one on. What the rules mean is decided elsewhere."""
+"""Mail rules in the database, texts to try one on, and the mails that reported nothing.
 
-from dataclasses import dataclass
+What the rules mean is decided elsewhere. Ignored mails are added by the mail listener, listed for administrators and deleted after a week.
+"""
 
-from sqlalchemy import func, or_, select, text
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, insert, or_, select, text
 
 from app.domain.event import RunOutcome
+from app.domain.ignored_mail import IgnoredMail, ListedIgnoredMail
 from app.domain.mail_rule import BODY_SEARCHED, MailRule, ToolText
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables import events
+from app.store.tables import events, ignored_mails
 from app.store.tables_managed import mail_rules
-from app.store.transactions import ReadTx
+from app.store.transactions import ReadTx, WriteTx
 
 TEXTS_MOST = 50
 _LOOKED_AT = 5_000  # newest events: the cost must not grow with the history
@@ -85,3 +89,17 @@ async def newest_read_texts(tx: ReadTx, customer_id: str | None) -> list[ReadTex
         for row in await tx.connection.execute(query)
         for labels in [row.labels or {}]
     ]
+
+
+IGNORED_MAILS = Repository(ignored_mails, IgnoredMail, noun="ignored mail", prefix="ign", newest_first=True)
+_LISTED = Repository(ignored_mails, ListedIgnoredMail, noun="ignored mail", prefix="ign", newest_first=True)
+
+
+async def add_ignored_mail(tx: WriteTx, mail: IgnoredMail) -> None:
+    """Keep a mail."""
+    await tx.connection.execute(insert(ignored_mails).values(**asdict(mail)))
+
+
+async def page_ignored_mails(tx: ReadTx, window: Window, *, customer_id: str | None = None) -> Page[ListedIgnoredMail]:
+    """Return mails that were put away, newest first, without their texts."""
+    return await _LISTED.page(tx, equals(ignored_mails, customer_id=customer_id), window)

@@ -17,13 +17,13 @@ from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
 from app.domain.service_event import AGENT
 from app.domain.uncomposed import JOB as UNCOMPOSED_JOB
-from app.store.attempts import latest_by_transport
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
+from app.store.outbox import latest_by_transport
+from app.store.routing import TransportQueue, TransportTest, last_transport_tests, transport_queues
 from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, relays, routes, summary_schedules
 from app.store.transactions import ReadTx
-from app.store.transports import TransportQueue, TransportTest, last_tests, waiting
 from app.store.types import EPOCH
 
 DEAD_MOST = 10_000
@@ -203,8 +203,8 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         set_aside_events=await _count(tx, count.where(text("events.state = 'set_aside'")).select_from(events)),
         living_workers=len(await heartbeats_since(tx, alive_since)),
         overdue_notices=await overdue_notices(tx, due_before),
-        last_tests=await last_tests(tx),
-        waiting=await waiting(tx),
+        last_tests=await last_transport_tests(tx),
+        waiting=await transport_queues(tx),
         last_attempts=await latest_by_transport(tx),
         database_version=str(version),
         relays=await _count(tx, count.select_from(relays)),

@@ -26,11 +26,10 @@ from sqlalchemy.sql.base import Executable
 from app.core.ids import first_id_at
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.domain.uncomposed import MARK, Uncomposed, marked_since
-from app.store.newest import IndexRanges, page_among, page_newest, split, tested
+from app.store.customers import Scope, alerts_of
 from app.store.prepared import Builder, Prepared
-from app.store.repository import Page, Repository, Window
+from app.store.repository import IndexRanges, Page, Repository, Window, page_among, page_newest, split, tested
 from app.store.row_mapping import UNREADABLE, readable, readable_values
-from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.tables_managed import routes
 from app.store.transactions import ReadTx, WriteTx

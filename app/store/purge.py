@@ -1,4 +1,4 @@
-"""Deletes rows that are too old, in small batches, but none that are unfinished or that an open alert refers to.
+"""Deletes rows that are too old, in small batches, but none that are unfinished or that an open alert refers to; and stores how long rows are kept.
 
 Ids sort by the time of their making, so "older than" is a range of the primary key and needs no index of its own.
 """
@@ -6,8 +6,9 @@ Ids sort by the time of their making, so "older than" is a range of the primary 
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, text, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, insert, select, text, tuple_, update
 
+from app.domain.retention import Retention
 from app.store.tables import (
     alerts,
     attempts,
@@ -23,8 +24,8 @@ from app.store.tables import (
     returned_mails,
     runs,
 )
-from app.store.tables_managed import audit, summaries
-from app.store.transactions import WriteTx
+from app.store.tables_managed import audit, retention, summaries
+from app.store.transactions import ReadTx, WriteTx
 
 BATCH = 100
 _UNSETTLED = ("queued", "leased", "unknown")
@@ -142,3 +143,25 @@ async def _purge(tx: WriteTx, table: Table, old: Sequence[ColumnElement[bool]]) 
 def _oldest(noun: str, moment: datetime) -> str:
     """Return the text below which every id with the prefix `noun` was created before `moment` (see core/ids.py)."""
     return f"{noun}_{max(0, int(moment.timestamp() * 1000)):012x}"
+
+
+_ONLY_RETENTION = 1  # the table has one row, or none as long as the settings hold
+
+
+async def find_retention(tx: ReadTx, *, for_change: bool = False) -> Retention | None:
+    """Return what administrators set, or None."""
+    query = select(retention).where(retention.c.id == _ONLY_RETENTION)
+    row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
+    return None if row is None else Retention(row.keep_events_days, row.keep_history_days, row.version)
+
+
+async def save_retention(tx: WriteTx, kept: Retention) -> None:
+    """Store what administrators set, with its version."""
+    values = {
+        "keep_events_days": kept.keep_events_days,
+        "keep_history_days": kept.keep_history_days,
+        "version": kept.version,
+    }
+    done = await tx.connection.execute(update(retention).where(retention.c.id == _ONLY_RETENTION).values(**values))
+    if done.rowcount == 0:
+        await tx.connection.execute(insert(retention).values(id=_ONLY_RETENTION, **values))

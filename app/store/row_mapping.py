@@ -1,7 +1,8 @@
 """Turns rows into the frozen dataclasses of the domain and back, by the types of their fields.
 
 A new column of a plain type needs no code here: a column of the table and a field of the dataclass with the same name are enough.
-A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`. Only this file knows the form of domain values in JSON columns.
+A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`. Only this file knows the form of domain values in JSON
+columns, such as the options of a recipient's address, in which secrets stay sealed.
 """
 
 import time
@@ -21,7 +22,38 @@ from app.domain.expectation import Expectation
 from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
 from app.domain.share_link import SharedPart
-from app.store.transport_options import options_json, options_of
+from app.domain.transport_options import OPTIONS, Sealed, TransportOptions
+
+SEALED = "sealed"  # the only name in the object that stands for a secret
+
+
+def options_json(options: TransportOptions) -> dict[str, Any]:
+    """Return options as a column holds them."""
+    return {field.name: _written_option(getattr(options, field.name)) for field in fields(options)}
+
+
+def options_of(transport: str, stored: Mapping[str, Any] | None) -> TransportOptions | None:
+    """Return the options that a column holds. What a later version added is left out: its recipient must still be notified."""
+    if stored is None or transport not in OPTIONS:
+        return None
+    known = {field.name for field in fields(OPTIONS[transport])}
+    return OPTIONS[transport](**{name: _read_option(value) for name, value in stored.items() if name in known})
+
+
+def _written_option(value: object) -> object:
+    if isinstance(value, Sealed):
+        return {SEALED: value.ciphertext}
+    if isinstance(value, Mapping):
+        return {name: _written_option(one) for name, one in value.items()}
+    return [_written_option(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _read_option(value: object) -> Any:  # noqa: ANN401  (the values of JSON)
+    if isinstance(value, Mapping):
+        if value.keys() == {SEALED}:
+            return Sealed(str(value[SEALED]))
+        return {name: _read_option(one) for name, one in value.items()}
+    return tuple(_read_option(one) for one in value) if isinstance(value, list) else value
 
 
 class Stored(Protocol):

@@ -27,10 +27,9 @@ from app.domain.event import Activity, RunOutcome
 from app.domain.job import Job
 from app.domain.pairing import LONGEST_PAIRED
 from app.domain.run import NAMED, Run
-from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
+from app.store.customers import Scope, job_ids, jobs_of
 from app.store.prepared import Builder, Prepared, Values
-from app.store.repository import Page, Repository, Window
-from app.store.scope import Scope, job_ids, jobs_of
+from app.store.repository import MAX_RANGES, IndexRanges, Page, Repository, Window, page_newest, page_recent, tested
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc

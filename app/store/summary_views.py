@@ -35,18 +35,12 @@ from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
 from app.store.agents import count_waiting
 from app.store.canaries import mail_times
+from app.store.job_states import is_silent, joined_jobs
 from app.store.jobs import JOBS
 from app.store.prepared import Builder, Prepared
+from app.store.routing import current_silences
 from app.store.run_history import read_histories
-from app.store.shown_state import is_silent, joined_jobs
-from app.store.silences import current_silences
-from app.store.summaries import gap_before
-from app.store.summary_states import (
-    SummaryScope,
-    job_counts,
-    job_states,
-    scope_of,
-)
+from app.store.summaries import SummaryScope, gap_before, job_counts, job_states, scope_of
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs
 from app.store.transactions import ReadTx
 

@@ -153,7 +153,7 @@ events = Table(
     # Each waiting event is in one of these, by which deciding takes turns: see store/waiting.py.
     _partial("ix_events_trouble", "customer_id", "agent_id", "id", where=f"{NEW} AND {TROUBLE}"),
     _partial("ix_events_routine", "customer_id", "agent_id", "id", where=f"{NEW} AND NOT {TROUBLE}"),
-    # For lists, see store/newest.py. They end with the id, by which pages go, and hold nothing that changes later.
+    # For lists, see store/repository.py. They end with the id, by which pages go, and hold nothing that changes later.
     Index("ix_events_job", "agent_id", "job", "activity", "outcome", "id"),
     # None by customer, whose newest events are in the ranges of its jobs: another index of all events slows intake by a third.
     _partial("ix_events_outcome", "outcome", "id", where="outcome <> 'success'"),

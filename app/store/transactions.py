@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core import metrics
 from app.core.log import log
-from app.store.database_errors import raise_unavailable
+from app.store.database_errors import WriteState, raise_unavailable
 from app.store.engine import IS_CLEAN, Engines
 from app.store.prepared import Prepared, Values
-from app.store.write_state import WriteState
 
 T = TypeVar("T")
 _TOO_LONG_S = 1.0

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-import app.store.tables_people  # noqa: F401  (its tables are in the metadata too)
+import app.store.tables_managed  # noqa: F401  (its tables are in the metadata too)
 from app.store.migrate import newest_revision
 from app.store.tables_managed import metadata
 from tests.support.migrated import ALEMBIC_INI

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Table, UniqueConstraint
 
-import app.store.tables_people  # noqa: F401  (its tables are in the metadata too)
+import app.store.tables_managed  # noqa: F401  (its tables are in the metadata too)
 from app.store.tables_managed import metadata
 
 LARGE = ("agents", "jobs", "events", "runs", "job_days", "alerts", "notices", "messages", "bodies", "attempts")

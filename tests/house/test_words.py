@@ -70,7 +70,7 @@ FIXED_NAMES = {
     "app/http/api/audit.py": {"thing_id"},
     "app/http/pages/service_audit.py": {"thing_id"},
     "app/http/pages/templates/service_audit.html": {"thing_id"},
-    "app/store/audit.py": {"thing_id"},
+    "app/store/edits.py": {"thing_id"},
     "app/store/tables_managed.py": {"thing_id"},
 }
 CHECKED = ("app/", "programs/", "tests/", "bench/", "docs/", "README.md", "CHANGELOG.md")

@@ -10,7 +10,7 @@ from app.core.ids import new_id
 from app.domain.attempt import Attempt
 from app.domain.message import Bodies, Message
 from app.domain.recipient import Address
-from app.store import attempts, outbox
+from app.store import outbox
 from app.store.row_mapping import addresses_json
 from app.store.tables_managed import recipients
 from app.store.transactions import WriteTx
@@ -77,4 +77,4 @@ async def message_of(context: AppContext, message_id: str) -> Message:
 async def life_of(context: AppContext, message_id: str) -> list[Attempt]:
     """Return a message's attempts, oldest first."""
     async with context.database.read() as tx:
-        return await attempts.attempts_of(tx, message_id)
+        return await outbox.attempts_of(tx, message_id)

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.http.api.dependencies import Context, Reader, problems
 from app.http.api.fields import Name, OutId, OutModel, Value
 from app.http.paging import PagedByTime, PageOut
-from app.store.audit import AUDIT, page_audit
+from app.store.edits import AUDIT, page_audit
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.http.api.dependencies import Context, Reader, problems
 from app.http.api.fields import OnlyCustomer, OutId, OutModel, PathId
 from app.http.paging import PagedByTime, PageOut
-from app.store.ignored_mails import IGNORED_MAILS, page_ignored_mails
+from app.store.mail_rules import IGNORED_MAILS, page_ignored_mails
 
 router = APIRouter(prefix="/v1/ignored-mails", tags=["ignored-mails"])
 

@@ -35,9 +35,9 @@ from app.http.api.fields import (
 from app.http.api.scoped_query import narrowed, seen
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.store.events import count_unclear_texts
 from app.store.jobs import JOBS, JobFilters, page_jobs
 from app.store.runs import newest_runs
-from app.store.unclear import count_unclear_texts
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -19,12 +19,12 @@ from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, exampl
 from app.http.api.notices import NoticeOut
 from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
-from app.store.attempts import attempts_of
+from app.store.customers import Scope
 from app.store.messages import MESSAGES, MessageFilters, bodies_of, first_of_successors, page_messages
 from app.store.notices import NoticeFilters, page_notices
+from app.store.outbox import attempts_of
 from app.store.repository import Window
 from app.store.returned_mails import returned_about
-from app.store.scope import Scope
 from app.store.transactions import ReadTx
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])

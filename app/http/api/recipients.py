@@ -41,8 +41,8 @@ from app.http.api.transport_options import Options, sealed_options, shown_option
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.http.problems import field_of
-from app.store.bounced_addresses import all_bounced_addresses
-from app.store.recipients import RECIPIENTS, page_recipients
+from app.store.returned_mails import all_bounced_addresses
+from app.store.routing import RECIPIENTS, page_recipients
 
 router = APIRouter(prefix="/v1/recipients", tags=["recipients"])
 

@@ -44,7 +44,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
-from app.store.routes import ROUTES, page_routes
+from app.store.routing import ROUTES, page_routes
 
 router = APIRouter(prefix="/v1/routes", tags=["routes"])
 

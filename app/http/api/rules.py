@@ -41,7 +41,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
-from app.store.rules import RULES, page_rules
+from app.store.routing import RULES, page_rules
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"])
 

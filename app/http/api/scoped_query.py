@@ -9,7 +9,7 @@ from app.core.errors import BadInput, NotFound
 from app.http.api.fields import Id, Name
 from app.http.auth import Caller
 from app.http.paging import PagedByTime
-from app.store.scope import Scope
+from app.store.customers import Scope
 
 _NOBODY = "cus_" + "0" * 28  # no customer has this id
 

@@ -27,7 +27,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
-from app.store.share_links import SHARE_LINKS, page_share_links
+from app.store.keys import SHARE_LINKS, page_share_links
 
 router = APIRouter(prefix="/v1/share-links", tags=["share-links"])
 

@@ -37,7 +37,7 @@ from app.http.api.scoped_query import narrowed, seen
 from app.http.auth import Caller
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import PagedByTime, PageOut
-from app.store.silences import SILENCES, SilenceState, page_silences
+from app.store.routing import SILENCES, SilenceState, page_silences
 from app.store.transactions import WriteTx
 
 router = APIRouter(prefix="/v1/silences", tags=["silences"])

@@ -26,11 +26,10 @@ from app.http.api.fields import Id, OutModel, StrictModel, example
 from app.http.api.recipients import tested_address
 from app.http.trial_message import build_trial, preview_of, send_trial
 from app.store.alerts import ALERTS
-from app.store.attempts import latest_by_transport
 from app.store.canaries import mail_times
-from app.store.mail_views import read_alert_views
-from app.store.recipients import RECIPIENTS
-from app.store.transports import last_tests, waiting
+from app.store.messages import read_alert_views
+from app.store.outbox import latest_by_transport
+from app.store.routing import RECIPIENTS, last_transport_tests, transport_queues
 
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
@@ -148,7 +147,11 @@ async def list_transports(context: Context, _caller: Reader) -> TransportList:
 async def read_transports(context: AppContext) -> list[TransportOut]:
     """Return the transports as `list_transports` does."""
     async with context.database.read() as tx:
-        tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
+        tests, queues, attempts = (
+            await last_transport_tests(tx),
+            await transport_queues(tx),
+            await latest_by_transport(tx),
+        )
         times = await mail_times(tx, context.clock() - TIMES_OVER)
     configured = configured_transports(context)
     items = []

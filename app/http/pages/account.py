@@ -25,8 +25,7 @@ from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.languages import LANGUAGES
 from app.http.pages.session import PostedForm, SignedInPerson, need_fresh, text_of
-from app.store.people import proofs_of, set_looks
-from app.store.sessions import sessions_of
+from app.store.people import proofs_of, sessions_of, set_looks
 
 router = APIRouter(include_in_schema=False)
 ACCOUNT = "/account"

@@ -33,12 +33,11 @@ from app.http.pages.frame import viewer_of
 from app.http.pages.kept_pages import KeptPages
 from app.http.pages.overview import counts_of
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
-from app.store.alerts import has_open_alert
+from app.store.alerts import has_open_alert, read_alerts
 from app.store.events import EVENTS
 from app.store.messages import MESSAGES
-from app.store.problems import read_alerts
 from app.store.repository import Window
-from app.store.silences import page_silences
+from app.store.routing import page_silences
 from app.store.transactions import WriteTx
 
 router = APIRouter(include_in_schema=False)

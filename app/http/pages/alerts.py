@@ -13,7 +13,7 @@ from app.http.pages.frame import render
 from app.http.pages.now import UNCLEAR_SHOWN, NowFilters, filtered, read_quotes
 from app.http.pages.overview import read_overview
 from app.http.pages.session import SignedInPerson
-from app.store.problems import read_closed_alerts
+from app.store.alerts import read_closed_alerts
 
 router = APIRouter(include_in_schema=False)
 

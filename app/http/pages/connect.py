@@ -32,12 +32,11 @@ from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_fresh, need_role, text_of
 from app.http.tools.setup_lines import TOOL_SETUPS
 from app.store.agents import AGENTS, find_agent_id
-from app.store.customers import CUSTOMERS, customers_by_id, page_customers
+from app.store.customers import CUSTOMERS, Scope, customers_by_id, page_customers
 from app.store.events import EventFilters, page_events
+from app.store.excesses import refused_of_agents
 from app.store.keys import KEYS, page_keys
-from app.store.refused_reports import refused_of
 from app.store.repository import Window
-from app.store.scope import Scope
 from app.store.transactions import ReadTx, WriteTx
 
 router = APIRouter(include_in_schema=False)
@@ -188,7 +187,7 @@ async def _watch(
         agent = await AGENTS.get(tx, agent_id)
         customer = await CUSTOMERS.get(tx, agent.customer_id)
         page = await page_events(tx, EventFilters(Scope(agent_id=agent.id)), Window(_REPORTS, since=key.created_at))
-        refused = (await refused_of(tx, [agent.id])).get(agent.id)
+        refused = (await refused_of_agents(tx, [agent.id])).get(agent.id)
     if refused is not None and refused.last_at < key.created_at:
         refused = None
     return render(

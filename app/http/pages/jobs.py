@@ -32,16 +32,14 @@ from app.http.pages.moments import Moments
 from app.http.pages.overview import facts_of
 from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_role
 from app.store.agents import agents_by_id
+from app.store.alerts import read_alerts_of_job
 from app.store.customers import customers_by_id
 from app.store.events import EVENTS
-from app.store.job_lists import JobSearch, count_runs, days_of_job, latest_runs, search_jobs, word_of_job
+from app.store.fleet import JobSearch, count_runs, days_of_job, latest_runs, search_jobs, word_of_job
 from app.store.jobs import JOBS
-from app.store.problems import read_alerts_of_job
-from app.store.recipients import recipients_by_id
 from app.store.repository import Window
-from app.store.routes import all_routes
+from app.store.routing import all_routes, current_silences, recipients_by_id
 from app.store.runs import newest_runs
-from app.store.silences import current_silences
 from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)

@@ -17,7 +17,7 @@ from app.context import AppContext
 from app.core.errors import TocsinError
 from app.http.api.dependencies import Context
 from app.http.pages.session import SignedIn, SignedInPerson
-from app.store.problems import Customers, state_of_alerts
+from app.store.alerts import Customers, state_of_alerts
 
 router = APIRouter(include_in_schema=False)
 

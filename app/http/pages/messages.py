@@ -11,11 +11,11 @@ from app.domain.message import Message, MessageState
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.session import SignedInPerson
-from app.store.attempts import attempts_of
+from app.store.customers import Scope
 from app.store.messages import MessageFilters, page_messages
-from app.store.recipients import page_recipients, recipients_by_id
+from app.store.outbox import attempts_of
 from app.store.repository import Page, Window
-from app.store.scope import Scope
+from app.store.routing import page_recipients, recipients_by_id
 
 router = APIRouter(include_in_schema=False)
 

@@ -22,13 +22,13 @@ from app.http.pages.kept_pages import KeptPages
 from app.http.pages.live import streams_of
 from app.http.pages.overview import Overview, counts_of, overview_of, read_overview
 from app.http.pages.session import SignedIn, SignedInPerson
+from app.store.alerts import texts_of_events
+from app.store.customers import Scope
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
 from app.store.messages import MessageFilters, page_messages
-from app.store.problems import texts_of_events
-from app.store.recipients import recipients_by_id
 from app.store.relays import all_relays
 from app.store.repository import Window
-from app.store.scope import Scope
+from app.store.routing import recipients_by_id
 from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)

@@ -13,9 +13,9 @@ from app.domain.alert import AlertKind
 from app.domain.problem import Cause, NamedAlert, group_problems
 from app.domain.route import Silence
 from app.http.pages.session import SignedIn
+from app.store.alerts import Customers, read_open_alerts
 from app.store.fleet import CustomerCounts, count_states
-from app.store.problems import Customers, read_open_alerts
-from app.store.silences import current_silences
+from app.store.routing import current_silences
 from app.store.transactions import ReadTx
 
 _STAMPS_MOST = 1_000

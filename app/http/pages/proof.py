@@ -28,20 +28,16 @@ from app.http.pages.frame import render
 from app.http.pages.overview import facts_of
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.agents import agents_by_id
-from app.store.alerts import ALERTS
-from app.store.attempts import attempts_of
-from app.store.customers import customers_by_id
+from app.store.alerts import ALERTS, alert_about, read_alerts
+from app.store.customers import Scope, customers_by_id
 from app.store.events import EVENTS
 from app.store.jobs import JOBS
 from app.store.messages import MESSAGES, bodies_of, first_of_successors
 from app.store.notices import NOTICES, NoticeFilters, page_notices
-from app.store.problems import alert_about, read_alerts
-from app.store.recipients import page_recipients, recipients_by_id
+from app.store.outbox import attempts_of
 from app.store.repository import Window
-from app.store.routes import all_routes
-from app.store.rules import RULES
+from app.store.routing import RULES, all_routes, page_recipients, recipients_by_id
 from app.store.runs import RUNS
-from app.store.scope import Scope
 from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)

@@ -29,10 +29,10 @@ from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_everything, need_fresh, text_of
 from app.http.relay_setup_lines import RelaySetupOut, setup_out
 from app.http.trial_message import build_trial
+from app.store.customers import Scope
 from app.store.messages import MessageFilters, page_messages
 from app.store.relays import RELAYS, all_relays, oldest_for, waiting_for
 from app.store.repository import Window
-from app.store.scope import Scope
 from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)

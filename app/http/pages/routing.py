@@ -38,8 +38,8 @@ from app.http.pages.routing_store import (
 from app.http.pages.session import PostedForm, SignedIn, text_of
 from app.http.trial_message import send_trial
 from app.store.customers import CUSTOMERS
-from app.store.recipients import all_recipients
 from app.store.repository import Window
+from app.store.routing import all_recipients
 from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.summary_views import read_summary_view
 from app.store.transactions import ReadTx

@@ -14,10 +14,9 @@ from app.domain.problem import NamedAlert
 from app.domain.route import Route, Silence
 from app.domain.summary_schedule import SummarySchedule
 from app.http.pages.overview import facts_of
+from app.store.alerts import read_newest_alerts, read_open_alerts
 from app.store.jobs import count_matching_jobs
-from app.store.problems import read_newest_alerts, read_open_alerts
-from app.store.routes import all_routes
-from app.store.rules import all_rules
+from app.store.routing import all_routes, all_rules
 from app.store.transactions import ReadTx
 
 LOOKED_BACK = timedelta(days=30)

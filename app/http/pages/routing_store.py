@@ -24,11 +24,8 @@ from app.http.api.routes import RouteCreate
 from app.http.api.rules import RuleCreate
 from app.http.api.silences import SilenceCreate
 from app.http.api.summary_schedules import SummaryScheduleCreate
-from app.store.recipients import RECIPIENTS, all_recipients
 from app.store.repository import Window
-from app.store.routes import ROUTES, all_routes
-from app.store.rules import RULES, all_rules
-from app.store.silences import SILENCES, page_silences
+from app.store.routing import RECIPIENTS, ROUTES, RULES, SILENCES, all_recipients, all_routes, all_rules, page_silences
 from app.store.summaries import SUMMARY_SCHEDULES, page_summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 

@@ -31,7 +31,7 @@ from app.http.pages.session import PostedForm, SignedIn, need_everything, text_o
 from app.http.trial_message import send_trial
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth, OverdueNotices, outbox_depth, overdue_notices
-from app.store.transports import TransportTest
+from app.store.routing import TransportTest
 from app.store.waiting import oldest_waiting_event
 
 router = APIRouter(include_in_schema=False)

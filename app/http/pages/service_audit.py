@@ -13,7 +13,7 @@ from app.domain.person import Role
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.session import SignedIn, need_everything
-from app.store.audit import page_audit
+from app.store.edits import page_audit
 from app.store.repository import Window
 
 router = APIRouter(include_in_schema=False)

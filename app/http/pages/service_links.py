@@ -19,8 +19,8 @@ from app.http.pages.connect import customers_of
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_everything, need_fresh, text_of
+from app.store.keys import page_share_links
 from app.store.repository import Window
-from app.store.share_links import page_share_links
 
 router = APIRouter(include_in_schema=False)
 PAGE = "/service/links"

@@ -26,7 +26,7 @@ from app.core.periodic import run_in_background
 from app.domain.person import Person, Role
 from app.domain.session import LONGEST, Session
 from app.intake.body import READ_TIMEOUT_S
-from app.store.sessions import find_session, touch_sessions
+from app.store.people import find_session, touch_sessions
 
 SIGN_IN, PROVE = "/sign-in", "/prove"
 FORM_LIMIT = 256 * 1024  # bytes

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, event, insert, text
 
-from app.store import newest
+from app.store import repository
 from app.store.tables import agents, alerts, customers, events, jobs, messages, notices, runs
 from tests.support.api import Api, serving
 
@@ -355,7 +355,7 @@ QUESTIONS: dict[str, list[tuple[dict[str, str], int | None]]] = {
 async def test_the_first_page_is_full_and_read_from_an_index(
     api: Api, noun: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newest, "RECENT", 200)  # few, as in a history of millions
+    monkeypatch.setattr(repository, "RECENT", 200)  # few, as in a history of millions
     await fill(api, noun)
     for params, there in QUESTIONS[noun]:
         work = Work()

@@ -10,7 +10,7 @@ from app.core.ids import new_id
 from app.domain.attempt import Attempt
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.store import attempts, outbox
+from app.store import outbox
 from tests.support.api import Api, serving
 from tests.support.outbox import post
 
@@ -35,7 +35,7 @@ async def die(api: Api, *codes: str, to: Address = ANN) -> list[str]:
                 Attempt(first, message_id, 1, "worker", new_id("tok"), now, now, "temporary", "connect", "refused"),
                 Attempt(last, message_id, 2, "worker", new_id("tok"), now, now, "permanent", code, f"550 {code}"),
             ]
-            await attempts.insert_attempts(tx, tried)
+            await outbox.insert_attempts(tx, tried)
             dead = replace(held.message, state=MessageState.DEAD, attempts=2, why=f"{code} no", settled_at=now)
             await outbox.save(tx, [dead])
     return ids

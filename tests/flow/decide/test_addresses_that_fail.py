@@ -11,7 +11,7 @@ from app.domain.own_address import AddressKind
 from app.domain.recipient import Address
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind, Via
 from app.store import outbox
-from app.store.recipients import RECIPIENTS
+from app.store.routing import RECIPIENTS
 from app.store.transactions import WriteTx
 from tests.support.api import Api, serving
 from tests.support.outbox import BODIES, _message

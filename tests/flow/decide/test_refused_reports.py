@@ -14,7 +14,7 @@ from app.decide import missed
 from app.decide import tick as decide
 from app.domain.refused_reports import RefusedReports
 from app.intake.refused_reports import MOST, RefusedCounts
-from app.store.refused_reports import add_refused, refused_of
+from app.store.excesses import add_refused, refused_of_agents
 from app.store.tables import agents, jobs, refused_reports
 from tests.support.api import ENROL_KEY, Api, serving
 
@@ -141,7 +141,7 @@ async def test_a_count_begins_again_after_a_day_and_is_deleted_after_a_week(api:
         async with api.context.database.write() as tx:
             await add_refused(tx, [RefusedReports("agt_1", "cus_1", moment, moment, 2, f"after {hours} h")])
         async with api.context.database.read() as tx:
-            return (await refused_of(tx, ["agt_1"]))["agt_1"]
+            return (await refused_of_agents(tx, ["agt_1"]))["agt_1"]
 
     assert (await add(0)).count == 2
     assert await add(20) == RefusedReports("agt_1", "cus_1", at, at + timedelta(hours=20), 4, "after 20 h")
@@ -149,4 +149,4 @@ async def test_a_count_begins_again_after_a_day_and_is_deleted_after_a_week(api:
     assert await add(50) == RefusedReports("agt_1", "cus_1", again, again, 2, "after 50 h")
     await purge.tick(api.context)
     async with api.context.database.read() as tx:
-        assert await refused_of(tx, ["agt_1"]) == {}
+        assert await refused_of_agents(tx, ["agt_1"]) == {}

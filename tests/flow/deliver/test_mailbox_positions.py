@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from app.store.mailbox_positions import MailboxPosition, find_position, save_position
+from app.store.returned_mails import MailboxPosition, find_mailbox_position, save_mailbox_position
 from tests.support.context import open_system
 
 
@@ -13,11 +13,11 @@ async def test_workers_that_begin_together_do_not_disturb_each_other(database_ur
 
         async def note(next_uid: int) -> None:
             async with system.context.database.write() as tx:
-                await save_position(tx, MailboxPosition("box", 7, next_uid, now))
+                await save_mailbox_position(tx, MailboxPosition("box", 7, next_uid, now))
                 await asyncio.sleep(0.05)  # the commit of one comes after the statement of the other
 
         await asyncio.gather(*(note(uid) for uid in range(1, 5)))
         async with system.context.database.read() as tx:
-            position = await find_position(tx, "box")
+            position = await find_mailbox_position(tx, "box")
     assert position is not None
     assert position.uid_validity == 7

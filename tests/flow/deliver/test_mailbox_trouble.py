@@ -12,7 +12,7 @@ from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.deliver import imap_session
 from app.deliver.imap_session import FAILURES, LoginRefused
 from app.deliver.mailbox import MailboxReader
-from app.store.mailbox_positions import find_position
+from app.store.returned_mails import find_mailbox_position
 from tests.support.context import open_system
 from tests.support.smtp_client import raw_server
 
@@ -91,7 +91,7 @@ async def test_a_server_that_makes_no_sense_is_left_in_time(
             while position is None:
                 await asyncio.sleep(0.05)
                 async with system.context.database.read() as tx:
-                    position = await find_position(tx, mailbox_key(reader._server))
+                    position = await find_mailbox_position(tx, mailbox_key(reader._server))
             assert position.trouble
             stopping.set()
             reader.stop()

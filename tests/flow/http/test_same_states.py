@@ -20,7 +20,7 @@ from app.domain.matcher import read_matcher
 from app.domain.summary_schedule import SummarySchedule
 from app.store.fleet import count_states
 from app.store.job_states import JobChoice, count_jobs, each_standing, page_standings
-from app.store.summary_states import job_counts, scope_of
+from app.store.summaries import job_counts, scope_of
 from app.store.tables import agents, alerts, jobs, runs
 from app.store.tables_managed import rules
 from tests.support.context import SystemUnderTest, open_system

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from app.domain.person import Role
 from app.http.pages import wall
-from app.store.tables_people import sessions
+from app.store.tables_managed import sessions
 from app.worker import run
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person, token_in

@@ -13,7 +13,7 @@ from app.http.api import status
 from app.store.events import set_event_aside
 from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.job_states import JobChoice, count_jobs
-from app.store.summary_states import SummaryScope, job_counts, scope_of
+from app.store.summaries import SummaryScope, job_counts, scope_of
 from app.store.tables import events, jobs
 from tests.support.api import Api, serving
 from tests.support.context import open_system

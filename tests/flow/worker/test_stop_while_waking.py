@@ -7,7 +7,7 @@ import pytest
 
 from app.core.settings import load_settings
 from app.core.wakeups import Wakeups
-from app.store import wakeups as sharing
+from app.store import engine as sharing
 from app.store.engine import open_engines
 
 

@@ -15,7 +15,7 @@ from app.core.ids import first_id_at
 from app.domain.retention import Retention
 from app.store import outbox
 from app.store import purge as batches
-from app.store.retention import save_retention
+from app.store.purge import save_retention
 from app.store.tables import alerts, attempts, bodies, events, job_days, jobs, messages, notices, runs
 from tests.support.context import SystemUnderTest, open_system
 

@@ -15,7 +15,7 @@ from app.decide import summaries as decide
 from app.deliver import purge_files
 from app.deliver.transports.file import file_name
 from app.domain.retention import Retention
-from app.store.retention import save_retention
+from app.store.purge import save_retention
 from app.store.tables import canaries, groups, notices
 from app.store.tables_managed import audit, summaries, summary_schedules
 from tests.support.context import SystemUnderTest, open_system

@@ -64,7 +64,7 @@ class Alerts:
                     del self.opened[change.alert.form]
 
     def history(self) -> UnclearHistory:
-        """Return what `store/unclear.py` reads."""
+        """Return what `store/events.py` reads."""
         ended = [run for run in self.memory.runs.values() if run.ended_at is not None]
         proven = max((run for run in ended if run.outcome in PROVEN), key=history_order, default=None)
         found = UnclearHistory(proven=proven)

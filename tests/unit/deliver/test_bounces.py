@@ -14,9 +14,8 @@ from app.domain.own_address import AddressKind
 from app.domain.recipient import Address
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind, Via
 from app.store import returned_mails
-from app.store.bounced_addresses import all_bounced_addresses
 from app.store.monitoring import bounced_without_successor
-from app.store.returned_mails import returned_about
+from app.store.returned_mails import all_bounced_addresses, returned_about
 from tests.support.bounces import notice
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.outbox import message_of, post

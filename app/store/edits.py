@@ -1,22 +1,73 @@
-"""The rows that an edit still has to change after its commit: for each kind, how their ids are found, and how a piece of them is changed.
+"""What an edit leaves behind: its entry in the audit log, and the rows that still have to change after its commit.
 
-Finding only reads, so it may take long in a large database. A change is of a few rows and may be done twice. Ids are found in
-their order, from `follow_up.after` on.
+An edit inserts a follow-up in its transaction; it stays until all of it is done, whatever crashes. For each kind, `find_rows` finds
+the ids of rows to change, in their order, from `follow_up.after` on; it only reads, so it may take long in a large database.
+`change_rows` changes a few rows and may be done twice. Entries of the audit log are only ever added.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, false, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, false, func, insert, or_, select, text, update
 
 from app.domain.alert import AlertKind
+from app.domain.audit_entry import AuditEntry
 from app.domain.follow_up import FollowUp, FollowUpKind
 from app.domain.message import MessageState
 from app.domain.notice import NoticeState
 from app.store.notices import ABOUT_ALERTS, PENDING, withdraw_notices
-from app.store.recipients import recipients_by_id
-from app.store.routes import ROUTES
+from app.store.repository import Page, Repository, Window, equals
+from app.store.routing import ROUTES, recipients_by_id
 from app.store.tables import agents, alerts, groups, messages, notices
+from app.store.tables_managed import audit, follow_ups
 from app.store.transactions import ReadTx, WriteTx
+
+AUDIT = Repository(audit, AuditEntry, noun="entry", prefix="aud", newest_first=True)
+
+
+async def page_audit(
+    tx: ReadTx,
+    window: Window,
+    *,
+    who: str | None = None,
+    who_id: str | None = None,
+    action: str | None = None,
+    noun: str | None = None,
+    thing_id: str | None = None,
+) -> Page[AuditEntry]:
+    """Return entries, newest first, filtered."""
+    return await AUDIT.page(
+        tx, equals(audit, who=who, who_id=who_id, action=action, noun=noun, thing_id=thing_id), window
+    )
+
+
+async def insert_follow_up(tx: WriteTx, follow_up: FollowUp) -> None:
+    """Store what an edit leaves to do."""
+    await tx.connection.execute(insert(follow_ups).values(**asdict(follow_up)))
+
+
+async def oldest_follow_ups(tx: ReadTx, limit: int) -> list[FollowUp]:
+    """Return what is left to do, the oldest first: so of two edits of one thing the later one holds in the end.
+
+    What a newer version left, and only that version can do, stays for it and must not stop the others.
+    """
+    known = select(follow_ups).where(follow_ups.c.kind.in_(list(FollowUpKind)))
+    rows = await tx.connection.execute(known.order_by(follow_ups.c.id).limit(limit))
+    return [FollowUp(row.id, FollowUpKind(row.kind), row.subject_id, row.at, row.reason, row.after) for row in rows]
+
+
+async def advance_follow_up(tx: WriteTx, follow_up: FollowUp, after: str) -> FollowUp | None:
+    """Claim the piece up to the id `after`, and return the follow-up behind it; None if another worker did this piece."""
+    same = follow_ups.c.id == follow_up.id, follow_ups.c.after == follow_up.after
+    claimed = await tx.connection.execute(update(follow_ups).where(*same).values(after=after))
+    return replace(follow_up, after=after) if claimed.rowcount == 1 else None
+
+
+async def delete_follow_up(tx: WriteTx, follow_up: FollowUp) -> None:
+    """Delete one of which nothing is left."""
+    same = follow_ups.c.id == follow_up.id, follow_ups.c.after == follow_up.after
+    await tx.connection.execute(delete(follow_ups).where(*same))
+
 
 UNSETTLED = (MessageState.QUEUED, MessageState.LEASED, MessageState.UNKNOWN)
 # Written exactly as in the partial indexes: SQLite uses them only when their conditions stand word for word in the query.
