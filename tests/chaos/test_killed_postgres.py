@@ -10,7 +10,7 @@ from tests.chaos.storm import Storm, storm_over
 from tests.support.migrated import migrate
 from tests.support.postgres import Cluster
 
-FEW, MANY = 1, 5
+FEW, MANY = 1, 8
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 

@@ -91,6 +91,7 @@ INTERNAL = [
     relay_protocol.RENEW,
     relay_protocol.RECEIPTS,
     relay_protocol.HEARTBEAT,
+    relay_protocol.CHECK,
 ]
 
 
@@ -123,9 +124,12 @@ async def make_keys(api: Api) -> Keys:
     keys = Keys({"admin": ADMIN_KEY, "enrol": ENROL_KEY})
     for kind, more in (("viewer", {}), ("monitor", {}), ("agent", {"agent_id": agent["id"]}), ("relay", of_relay)):
         keys.valid[kind] = (await key(kind, **more))[1]
-    for kind, more in (("admin", {}), ("enrol", owner), ("relay", of_relay)):
+    owners = {"role": "owner"}
+    for kind, more in (("admin", {}), ("enrol", owner), ("relay", of_relay), ("access", owners), ("monitor", {})):
         key_id, keys.wrong[f"revoked {kind}"] = await key(kind, **more)
         await api.tell("DELETE", f"/v1/keys/{key_id}")
+    shared = await api.tell("POST", "/v1/share-links", json={"kind": "wall", "name": "wall", "customer_ids": None})
+    keys.wrong["of a share link"] = shared["token"]
     keys.wrong["of a deleted agent"] = (await key("agent", agent_id=gone["id"]))[1]
     await api.tell("DELETE", f"/v1/agents/{gone['id']}")
     keys.wrong |= {"none": "", "unknown": "tocsin_admin_" + "x" * 43, "too long": "x" * 10_000}
