@@ -1,4 +1,4 @@
-"""Repeats all open alerts to Alertmanagers, before they end what they did not hear of again (their `resolve_timeout`).
+"""Repeats all open alerts to programs that end what they did not hear of again: Alertmanager (`resolve_timeout`), and Icinga 2 with `ttl_s`.
 
 One message for each recipient and address with all its open alerts, delivered like any other; the next one is made once it is settled.
 An Alertmanager that was started again, and has forgotten its alerts, has them back after it.
@@ -15,8 +15,8 @@ from app.core.mail_address import id_domain
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
-from app.domain.recipient import Address, Recipient
-from app.domain.transport_options import AlertmanagerOptions
+from app.domain.recipient import Recipient
+from app.domain.transport_options import refresh_s_of
 from app.store import outbox
 from app.store.messages import delete_refreshes, newest_refresh, open_alerts_of, read_alert_views
 from app.store.routing import all_recipients
@@ -31,16 +31,16 @@ async def tick(context: AppContext) -> bool:
     now = context.clock()
     async with context.database.read() as tx:
         wanted = [
-            (recipient, place, to)
+            (recipient, place, refresh_s)
             for recipient in await all_recipients(tx)
             for place, to in enumerate(recipient.transports)
-            if to.transport == "alertmanager"
+            if (refresh_s := refresh_s_of(to.transport, to.options)) is not None
         ]
         open_alerts = await open_alerts_of(tx, {recipient.id for recipient, _, _ in wanted}) if wanted else {}
-    for recipient, place, to in wanted:
+    for recipient, place, refresh_s in wanted:
         if recipient.id in open_alerts:
             try:
-                await _refresh(context, recipient, place, to, open_alerts[recipient.id], now)
+                await _refresh(context, recipient, place, refresh_s, open_alerts[recipient.id], now)
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001  (the boundary of one address: without their refresh, the others would end their alerts)
@@ -49,14 +49,12 @@ async def tick(context: AppContext) -> bool:
 
 
 async def _refresh(
-    context: AppContext, recipient: Recipient, place: int, to: Address, alert_ids: list[str], now: datetime
+    context: AppContext, recipient: Recipient, place: int, refresh_s: int, alert_ids: list[str], now: datetime
 ) -> None:
-    options = to.options if isinstance(to.options, AlertmanagerOptions) else AlertmanagerOptions()
+    to = recipient.transports[place]
     async with context.database.read() as tx:
-        newest = await newest_refresh(tx, recipient.id, to.address, now)
-        if newest is not None and (
-            not newest.is_settled or newest.created_at + timedelta(seconds=options.refresh_s) > now
-        ):
+        newest = await newest_refresh(tx, recipient.id, to, now)
+        if newest is not None and (not newest.is_settled or newest.created_at + timedelta(seconds=refresh_s) > now):
             return
         views = await _read_views(tx, [_notice(alert_id, recipient.id, now) for alert_id in alert_ids])
     found = [view for view in views if view.alert.closed_at is None]
@@ -80,7 +78,7 @@ async def _refresh(
         give_up_at=now + _GIVE_UP_AFTER,
     )
     async with context.database.write() as tx:
-        await delete_refreshes(tx, recipient.id, to.address, now)
+        await delete_refreshes(tx, recipient.id, to, now)
         await outbox.insert_messages(tx, [(message, Bodies(webhook=body))])
         tx.after_commit(lambda: context.wakeups.wake("messages"))
 

@@ -153,3 +153,15 @@ OPTIONS: Mapping[str, type[TransportOptions]] = {
     "apprise": AppriseOptions,
 }
 PROGRAM_TRANSPORTS = ("webhook", *OPTIONS)
+_LONGEST_REFRESH_S = 3600
+
+
+def refresh_s_of(transport: str, options: TransportOptions | None) -> int | None:
+    """Return after how many seconds open alerts are sent again because the other side forgets them; None: it does not."""
+    match options:
+        case Icinga2Options(ttl_s=int(ttl_s)):
+            return min(ttl_s // 3, _LONGEST_REFRESH_S)  # a third, so that one that fails does not end the result
+        case AlertmanagerOptions(refresh_s=refresh_s):
+            return refresh_s
+        case _:
+            return AlertmanagerOptions().refresh_s if transport == "alertmanager" else None

@@ -21,6 +21,7 @@ from app.domain.event import HABIT, READING
 from app.domain.mail_views import AlertView
 from app.domain.message import SETTLED_STATES, Bodies, Message, MessageState
 from app.domain.notice import URGENCY_CANARY, Notice, NoticeState
+from app.domain.recipient import Address
 from app.domain.uncomposed import unmark
 from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
@@ -321,17 +322,17 @@ async def open_alerts_of(tx: ReadTx, recipient_ids: Collection[str]) -> dict[str
     return found
 
 
-async def newest_refresh(tx: ReadTx, recipient_id: str, address: str, now: datetime) -> NewestRefresh | None:
+async def newest_refresh(tx: ReadTx, recipient_id: str, to: Address, now: datetime) -> NewestRefresh | None:
     """Return the newest refresh of an address; None if there was none lately."""
-    query = select(messages.c.created_at, messages.c.state).where(*_refreshes_of(recipient_id, address, now))
+    query = select(messages.c.created_at, messages.c.state).where(*_refreshes_of(recipient_id, to, now))
     row = (await tx.connection.execute(query.order_by(messages.c.id.desc()).limit(1))).one_or_none()
     return None if row is None else NewestRefresh(row.created_at, row.state in SETTLED_STATES)
 
 
-async def delete_refreshes(tx: WriteTx, recipient_id: str, address: str, now: datetime) -> None:
+async def delete_refreshes(tx: WriteTx, recipient_id: str, to: Address, now: datetime) -> None:
     """Delete the settled refreshes of an address, with their attempts."""
     query = select(messages.c.id).where(
-        *_refreshes_of(recipient_id, address, now), messages.c.state.in_(SETTLED_STATES)
+        *_refreshes_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES)
     )
     if ids := list((await tx.connection.execute(query)).scalars()):
         for table, column in (
@@ -342,11 +343,11 @@ async def delete_refreshes(tx: WriteTx, recipient_id: str, address: str, now: da
             await tx.connection.execute(delete(table).where(column.in_(ids)))
 
 
-def _refreshes_of(recipient_id: str, address: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _refreshes_of(recipient_id: str, to: Address, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         messages.c.recipient_id == recipient_id,
         messages.c.id >= first_id_at("msg", now - _REFRESH_KEPT_FOR),
-        messages.c.address == address,
-        messages.c.transport == "alertmanager",
+        messages.c.address == to.address,
+        messages.c.transport == to.transport,
         messages.c.is_alert.is_(False),
     )

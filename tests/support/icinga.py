@@ -1,6 +1,7 @@
 """Runs a real Icinga 2 with its API, that checks services every second, and reads the states that it shows."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import httpx
 from tests.support.nagios import STATES
 from tests.support.ports import lasting_port
 from tests.support.running import wait_until
+from tests.support.sources import ROOT
 
 USER, PASSWORD, HOST = "tests", "a-password-of-tests", "tocsin"
 _CONFIG = """\
@@ -42,13 +44,7 @@ object Service "{name}" {{
   max_check_attempts = 1
 }}
 """
-_PASSIVE = """\
-object Service "{name}" {{
-  host_name = "{host}"
-  check_command = "dummy"
-  enable_active_checks = false
-}}
-"""
+_PAGE = ROOT / "docs/monitoring/icinga2-results.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class Icinga:
 
 @contextmanager
 def icinga(folder: Path, checks: Mapping[str, Sequence[str]], passive: Sequence[str] = ()) -> Iterator[Icinga]:
-    """Run Icinga with these checks (for each service the command that it runs) and services that only take results."""
+    """Run Icinga with these checks (for each service the command that it runs) and services that take results, as docs/monitoring defines them."""
     port = lasting_port()
     certs = folder / "data/certs"
     for part in ("data/certs", "data/ca", "log", "cache", "spool", "run"):
@@ -108,7 +104,11 @@ def icinga(folder: Path, checks: Mapping[str, Sequence[str]], passive: Sequence[
         _SERVICE.format(name=name, host=HOST, command=json.dumps([word.replace("$", "$$") for word in command]))
         for name, command in checks.items()
     )
-    config += "".join(_PASSIVE.format(name=name, host=HOST) for name in passive)
+    [passive_service] = re.findall(
+        r"^```icinga2\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    for name in passive:
+        config += passive_service.replace('"photos failed"', f'"{name}"').replace('"nas01"', f'"{HOST}"')
     (folder / "icinga2.conf").write_text(config, encoding="utf-8")
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(

@@ -1,25 +1,31 @@
 """The transport `icinga2`: passive check results by Icinga's REST API (`POST /v1/actions/process-check-result`).
 
 Host and service are passed as values of the filter, so no name of an agent or job can change what is selected. A result has a time to live only where
-an option sets it: then it must be repeated by the route before it ends.
+an option sets it: then `compose/refresh.py` repeats it before it ends.
 """
 
 import asyncio
 import base64
 import json
+import re
 import ssl
 
 from app.deliver.transports.check_state import CheckState, check_state, service_alerts
 from app.deliver.transports.document_alerts import BadDocument
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest, joined
+from app.deliver.transports.http_exchange import PostAnswer
 from app.deliver.transports.public_only import PublicOnly
 from app.deliver.transports.unsealing import Unseal, wrong_secret
-from app.domain.attempt import Outcome, Permanent, Temporary
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary
 from app.domain.message import Parcel
 from app.domain.transport_options import Icinga2Options
 
 _PATH = "/v1/actions/process-check-result"
-_NOT_FOUND = "404"
+_NO_SERVICE = re.compile(
+    rb'\s*\{\s*"results"\s*:\s*\[\s*\]\s*\}\s*'
+)  # with status 500, where the filter selects nothing (2.13)
+_DONE = re.compile(rb'"results"\s*:.*"code"\s*:\s*200\b', re.DOTALL)
+_NOT_FOUND, _NOT_ALLOWED = 404, (401, 403, 407)
 
 
 class Icinga2Transport:
@@ -40,8 +46,8 @@ class Icinga2Transport:
             return Permanent("document", str(cause))
         except ValueError as cause:
             return wrong_secret(cause)
-        outcomes = await asyncio.gather(*(caller.call_with_login(request) for request in requests.values()))
-        return joined(dict(zip(requests, map(_judge, outcomes, requests), strict=True)))
+        outcomes = await asyncio.gather(*(_post(caller, request, about) for about, request in requests.items()))
+        return joined(dict(zip(requests, outcomes, strict=True)))
 
     def preview(self, parcel: Parcel) -> str:
         """Return the requests as they would be sent."""
@@ -93,10 +99,17 @@ def _body(state: CheckState, ttl_s: int | None) -> bytes:
     return json.dumps(result, ensure_ascii=False).encode()
 
 
-def _judge(outcome: Outcome, about: str) -> Outcome:
-    """Say what is missing where Icinga does not know the service: somebody must define it, and then the result is sent."""
-    if isinstance(outcome, Permanent) and outcome.code == _NOT_FOUND:
-        return Temporary(
-            outcome.code, f"Icinga has no service {about}, or the API user may not see it", is_hopeless_here=True
-        )
+async def _post(caller: HttpCaller, request: ProgramRequest, about: str) -> Outcome:
+    """Send a result, and say what is missing where Icinga does not know the service: somebody must define it, and then the result is sent."""
+    answer = await caller.answer_of(request)
+    if not isinstance(answer, PostAnswer):
+        return answer
+    if answer.status == _NOT_FOUND or _NO_SERVICE.fullmatch(answer.body):
+        words = f"Icinga has no service {about}, or the API user may not see it"
+        return Temporary("service", words, is_hopeless_here=True)
+    outcome = caller.judge(answer)
+    if isinstance(outcome, Sent) and _DONE.search(answer.body) is None:
+        return Temporary("answer", "the answer does not say that Icinga took the result", is_hopeless_here=True)
+    if isinstance(outcome, Permanent) and answer.status in _NOT_ALLOWED:
+        return Temporary(outcome.code, outcome.text, is_hopeless_here=True)
     return outcome

@@ -205,7 +205,10 @@ class Icinga2OptionsSchema(OptionsSchema):
     user: UserName = Field("tocsin", description="The API user.")
     password: HiddenText | None = Field(None, description="Its password.")
     ttl_s: int | None = Field(
-        None, ge=60, le=2_678_400, description="Seconds after which a result that reports trouble is no longer valid."
+        None,
+        ge=60,
+        le=2_678_400,
+        description="Seconds after which a result that reports trouble is no longer valid. While the alert is open it is sent again after a third of them, at the latest after an hour.",
     )
     ca_certificate: Certificate | None = Field(None, description="Certificate of Icinga's own authority, as PEM.")
 
