@@ -74,15 +74,24 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     return [alert.id for alert in reopened]
 
 
-async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor, after: timedelta = timedelta(0)) -> int:
+async def tell_others(
+    tx: WriteTx,
+    alert_id: str,
+    but: str | None,
+    by: Editor,
+    after: timedelta = timedelta(0),
+    but_recipient: str | None = None,
+) -> int:
     """Leave a notice for each recipient who was notified of the alert, `but` those at the address of who has it now; return how many.
+
+    `but_recipient`: the id of one who knows it without an address, because it was acknowledged in a program of theirs.
 
     Once for each alert and recipient, however often it is taken on. Alerts that one message reported are reported together again.
     `after`: how long the notices wait, so that what is undone at once is sent to nobody.
     """
     sent = {notice.recipient_id: notice for notice in (await worded_for(tx, [alert_id])).get(alert_id, ())}
     known = await recipients_by_id(tx, [id_ for id_ in sent if id_ is not None])
-    own = {id_ for id_, one in known.items() if but is not None and one.has_address(but)}
+    own = {id_ for id_, one in known.items() if but is not None and one.has_address(but)} | {but_recipient}
     made = [
         Notice(
             id=new_id("ntc"),

@@ -28,18 +28,23 @@ class AlertmanagerOptions:
 
 @dataclass(frozen=True, slots=True)
 class PagerdutyOptions:
-    """The integration of a PagerDuty service, and which severity there stands for one of ours where they differ."""
+    """The integration of a PagerDuty service, and which severity there stands for one of ours where they differ.
+
+    `webhook_secret` signs what PagerDuty reports to us.
+    """
 
     routing_key: Sealed | None = None
     severities: Mapping[str, str] = field(default_factory=dict)
+    webhook_secret: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OpsgenieOptions:
-    """The integration of Opsgenie, and which priority there (P1 to P5) stands for a severity of ours."""
+    """The integration of Opsgenie, and which priority there (P1 to P5) stands for a severity of ours. It sends `webhook_secret` with what it reports to us."""
 
     api_key: Sealed | None = None
     priorities: Mapping[str, str] = field(default_factory=dict)
+    webhook_secret: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _TAGS = {
     "notices": "Decisions to notify one recipient of one thing, each with its reason.",
     "messages": "Notices as they are sent, with every attempt to send them.",
     "transports": "How messages leave: their state, and tests that send one message at once.",
+    "acknowledgements": "What PagerDuty and Opsgenie report of incidents there: an acknowledgement there counts here. No key is needed, but a signature.",
     "relays": "Windows hosts that send messages through a local mail client (MAPI).",
     "summary-schedules": "When a summary of all jobs is sent, to whom, and of which jobs.",
     "mail-rules": "What texts of tools mean: mails, and messages whose outcome is read from words.",

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import ColumnElement, Select, String, Update, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, String, Update, and_, bindparam, delete, func, insert, or_, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity, StoredEvent
 from app.domain.notice import NoticeState
+from app.domain.outside_change import OLDEST
 from app.domain.problem import NamedAlert
 from app.store.customers import Scope, agent_ids, job_ids, jobs_of, named_agents
 from app.store.notices import suppress_waiting
@@ -20,6 +21,7 @@ from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import MAX_RANGES, IndexRanges, Page, Repository, Window, page_newest, tested
 from app.store.row_mapping import readable
 from app.store.tables import agents, alerts, customers, events, jobs, notices, runs
+from app.store.tables_managed import outside_changes
 from app.store.transactions import ReadTx, WriteTx
 
 STORED = tuple(name for name in Alert.__slots__ if name != "facts")
@@ -383,3 +385,19 @@ async def _names_of(tx: ReadTx, found: Collection[Alert]) -> dict[str, NamedAler
                 in_row=getattr(row, f"row_{alert.kind.value}", None) or 0,
             )
     return made
+
+
+async def is_newest_outside_change(tx: WriteTx, recipient_id: str, alert_id: str, at: datetime, now: datetime) -> bool:
+    """Store when a change of an alert's incident happened; return False if one at that time or later was stored before.
+
+    The alert must be locked. What is too old to be accepted again is deleted.
+    """
+    table = outside_changes
+    await tx.connection.execute(delete(table).where(table.c.at < now - 2 * OLDEST))
+    own = table.c.recipient_id == recipient_id, table.c.alert_id == alert_id
+    before = (await tx.connection.execute(select(table.c.at).where(*own))).scalar_one_or_none()
+    if before is None:
+        await tx.connection.execute(insert(table).values(recipient_id=recipient_id, alert_id=alert_id, at=at))
+    elif before < at:
+        await tx.connection.execute(update(table).where(*own).values(at=at))
+    return before is None or before < at

@@ -2,7 +2,7 @@
 
 Only `outbox.py` leases messages and writes their state. The contents of mails (`domain/mail_views.py`) are read here and worded in
 `compose`; those of summaries are read in `summary_views.py`. A refresh repeats all open alerts to a program that ends what it does not
-hear of again. Only the newest of a recipient is kept: they come every minute, and say nothing that the messages about the alerts do not say.
+hear of again. Only the newest of a recipient is kept: they come every minute or hour, and say nothing that the messages about the alerts do not say.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -331,9 +331,7 @@ async def newest_refresh(tx: ReadTx, recipient_id: str, to: Address, now: dateti
 
 async def delete_refreshes(tx: WriteTx, recipient_id: str, to: Address, now: datetime) -> None:
     """Delete the settled refreshes of an address, with their attempts."""
-    query = select(messages.c.id).where(
-        *_refreshes_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES)
-    )
+    query = select(messages.c.id).where(*_refreshes_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES))
     if ids := list((await tx.connection.execute(query)).scalars()):
         for table, column in (
             (attempts, attempts.c.message_id),

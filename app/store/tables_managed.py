@@ -266,6 +266,14 @@ audit = Table(
     Column("who_id", ID),  # the person or the key, whose names are not unique
 )
 
+outside_changes = Table(
+    "outside_changes",
+    metadata,
+    Column("recipient_id", ID, primary_key=True),
+    Column("alert_id", ID, primary_key=True),
+    Column("at", Utc, nullable=False, index=True),  # of the newest change at PagerDuty or Opsgenie that was applied
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,

@@ -34,7 +34,8 @@ LET_IN = {
     ("get", "/v1/status/jobs"): READERS | {"monitor"},
     ("get", "/v1/status/jobs/{job_id}"): READERS | {"monitor"},
 }
-PUBLIC = frozenset({"/healthz", "/readyz", "/metrics", "/downloads/{name}"})
+SIGNED = frozenset({"/v1/acknowledgements/pagerduty/{recipient}", "/v1/acknowledgements/opsgenie/{recipient}"})
+PUBLIC = frozenset({"/healthz", "/readyz", "/metrics", "/downloads/{name}"}) | SIGNED
 ABSENT = "0" * 28
 
 

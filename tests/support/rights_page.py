@@ -35,6 +35,8 @@ OPEN = {
     "GET /sign-in/provider/callback": "nothing: here people sign in",
     "GET /unsubscribe/{token}": "a signed link of a mail",
     "POST /unsubscribe/{token}": "a signed link of a mail",
+    "POST /v1/acknowledgements/opsgenie/{recipient}": "the secret of a recipient's address",
+    "POST /v1/acknowledgements/pagerduty/{recipient}": "a signature with the secret of a recipient's address",
     "POST /v1/relay/set-up": "a one-time code",
 }
 OPENING = """# Who may do what

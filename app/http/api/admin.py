@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from app.http.api import (
+    acknowledgements,
     agents,
     alerts,
     audit,
@@ -47,6 +48,7 @@ _NOUNS = (
     silences,
     summary_schedules,
     transports,
+    acknowledgements,
     canaries,
     relays,
     keys,

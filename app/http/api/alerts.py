@@ -39,7 +39,7 @@ class AlertOut(OutModel):
     acknowledged_at: datetime | None = Field(description="When somebody acknowledged it.")
     acknowledged_by: str | None = Field(description="Who acknowledged it, with the comment in parentheses.")
     acknowledged_by_id: str | None = Field(
-        description="The id of the person or of the key who did, whose name others may have too; null: it was a link in a mail."
+        description="The id of the person or of the key who did, whose name others may have too; of the recipient, if it was done in PagerDuty or Opsgenie; null: it was a link in a mail."
     )
     closed_at: datetime | None = Field(description="When it was closed; null while it is open.")
     closed_reason: str | None = Field(description="Why it was closed.")

@@ -56,6 +56,18 @@ HiddenText = Annotated[str, StringConstraints(min_length=1, max_length=4000, pat
 HeaderToken = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=r"^[!-~]+$")
 ]
+_SECRET_LEAST = 16
+
+
+def _hard_to_guess(secret: str) -> str:
+    if secret != _SET and len(secret) < _SECRET_LEAST:
+        raise ValueError(
+            f"must have at least {_SECRET_LEAST} characters, because whoever guesses it can acknowledge alerts"
+        )
+    return secret
+
+
+WebhookSecret = Annotated[HeaderToken, AfterValidator(_hard_to_guess)]
 Template = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(_known_names)]
 PromName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f:]+$")]
@@ -130,6 +142,10 @@ class PagerdutyOptionsSchema(OptionsSchema):
     severities: dict[Severity, Literal["critical", "error", "warning", "info"]] = Field(
         default_factory=dict, description="Which severity there stands for one of ours; left out: the same."
     )
+    webhook_secret: WebhookSecret | None = Field(
+        None,
+        description="The secret of PagerDuty's webhook subscription, which signs what it sends to `/v1/acknowledgements/pagerduty/{recipient}`.",
+    )
 
 
 class OpsgenieOptionsSchema(OptionsSchema):
@@ -142,6 +158,10 @@ class OpsgenieOptionsSchema(OptionsSchema):
     priorities: dict[Severity, Literal["P1", "P2", "P3", "P4", "P5"]] = Field(
         default_factory=dict,
         description="Which priority stands for a severity; left out: critical P1, error P2, warning P3, info P5.",
+    )
+    webhook_secret: WebhookSecret | None = Field(
+        None,
+        description="A secret of your choice. Opsgenie's webhook sends it to `/v1/acknowledgements/opsgenie/{recipient}` in the header `Authorization: Bearer`.",
     )
 
 
