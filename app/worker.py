@@ -20,7 +20,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
-from app.core.periodic import keep_ticking, seldom, wait_through_cancellations
+from app.core.periodic import Idle, keep_ticking, seldom, wait_through_cancellations
 from app.decide import (
     bounced_addresses,
     canaries,
@@ -50,6 +50,7 @@ MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
 _SECOND, _THIRD = 0.5, 1.0  # seconds after the start in which the stages begin that can wait
 _PROBE_S = 1.0  # the least time between two looks of a stage for the probe
 _HOLDER_PREFIX = "worker:"  # the names of relays, which also hold leases, begin otherwise
+Tick = Callable[[AppContext], Awaitable[bool | Idle]]
 
 
 async def run(context: AppContext, transports: Mapping[str, Transport] | None = None) -> None:
@@ -102,24 +103,27 @@ async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str)
         yield
 
 
-def _with_probe(
-    context: AppContext, tick: Callable[[AppContext], Awaitable[bool]], probe: Callable[[AppContext], Awaitable[None]]
-) -> Callable[[AppContext], Awaitable[bool]]:
-    """Return a tick that also takes the probe on, where there is a heartbeat that needs it."""
+def _probe_look(
+    context: AppContext, probe: Callable[[AppContext], Awaitable[None]]
+) -> Callable[[], Awaitable[bool]] | None:
+    """Return a function that takes the probe on, at most once a second; None where there is no heartbeat that needs it."""
     if context.settings.heartbeat_url is None:
-        return tick
-    look = seldom(partial(probe, context), every=_PROBE_S, name="probe")
+        return None
+    return seldom(partial(probe, context), every=_PROBE_S, name="probe")
 
-    async def both(context: AppContext) -> bool:
+
+def _with_probe(context: AppContext, tick: Tick, probe: Callable[[AppContext], Awaitable[None]]) -> Tick:
+    """Return a tick that also takes the probe on, where there is a heartbeat that needs it."""
+    look = _probe_look(context, probe)
+    if look is None:
+        return tick
+
+    async def both(context: AppContext) -> bool | Idle:
         more = await tick(context)
-        await look()
-        return more
+        has_looked = await look()
+        return more if has_looked else bool(more)
 
     return both
-
-
-async def _nothing_else(_: AppContext) -> bool:
-    return False
 
 
 async def _run_stages(context: AppContext, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
@@ -139,7 +143,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
 
         def stage(
             name: str,
-            tick: Callable[[AppContext], Awaitable[bool]],
+            tick: Tick,
             *,
             every: float,
             wake: asyncio.Event | None = None,
@@ -151,8 +155,8 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
             stages.create_task(work)
 
         # In the order of urgency. A process that crashes every few seconds must first bring alerts that are decided on their way.
-        pass_probe = _with_probe(context, _nothing_else, deliver_probe.tick)
-        stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, pass_probe))
+        probe_look = _probe_look(context, deliver_probe.tick)
+        stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, probe_look))
         stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
         stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
         stage("sweep", sweep.tick, every=5)

@@ -8,6 +8,7 @@ from app.context import AppContext
 from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
+from app.core.periodic import Idle
 from app.domain.follow_up import FollowUp, FollowUpKind
 from app.store.edits import (
     advance_follow_up,
@@ -29,10 +30,12 @@ async def leave(tx: WriteTx, kind: FollowUpKind, subject_id: str, by: Editor, re
     tx.after_commit(lambda: by.wake("edits"))
 
 
-async def tick(context: AppContext) -> bool:
-    """Go on with the oldest follow-ups; True if there is more to do at once."""
+async def tick(context: AppContext) -> bool | Idle:
+    """Go on with the oldest follow-ups; True if there is more to do at once, how long to wait for a wakeup if there is none."""
     async with context.database.read() as tx:
         waiting = await oldest_follow_ups(tx, AT_ONCE)
+    if not waiting:
+        return Idle(context.wakeups.idle)
     more = False
     for follow_up in waiting:
         try:

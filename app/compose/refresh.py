@@ -12,6 +12,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import id_domain
+from app.core.periodic import Idle
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
@@ -26,8 +27,8 @@ from app.store.transactions import ReadTx
 _GIVE_UP_AFTER = timedelta(minutes=2)
 
 
-async def tick(context: AppContext) -> bool:
-    """Make the refreshes that are due."""
+async def tick(context: AppContext) -> bool | Idle:
+    """Make the refreshes that are due. Return how long to wait if nobody wants any."""
     now = context.clock()
     async with context.database.read() as tx:
         wanted = [
@@ -36,7 +37,9 @@ async def tick(context: AppContext) -> bool:
             for place, to in enumerate(recipient.transports)
             if (refresh_s := refresh_s_of(to.transport, to.options)) is not None
         ]
-        open_alerts = await open_alerts_of(tx, {recipient.id for recipient, _, _ in wanted}) if wanted else {}
+        if not wanted:
+            return Idle(context.wakeups.idle)
+        open_alerts = await open_alerts_of(tx, {recipient.id for recipient, _, _ in wanted})
     for recipient, place, refresh_s in wanted:
         if recipient.id in open_alerts:
             try:

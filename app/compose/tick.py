@@ -21,6 +21,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import id_domain
+from app.core.periodic import Idle
 from app.domain.answer_link import PATH, PURPOSE, sign_answer
 from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
@@ -70,13 +71,13 @@ class WordedGroup:
     bodies: Bodies
 
 
-async def tick(context: AppContext) -> bool:
-    """Compose what is due. True if there may be more."""
-    now = context.clock()
+async def tick(context: AppContext) -> bool | Idle:
+    """Compose what is due. True if there may be more; how long to wait for a wakeup if nothing is due before then."""
+    now, idle = context.clock(), context.wakeups.idle
     async with context.database.read() as tx:
         due = await notices.waiting_due(tx, now, BATCH)
         if not due:
-            return False
+            return False if await notices.waiting_due(tx, now + idle, 1) else Idle(idle)
         recipients = await recipients_by_id(tx, {notice.recipient_id for notice in due if notice.recipient_id})
         avoided = await passed_over(tx, now)
     by_group: dict[

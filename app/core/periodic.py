@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from app.core import metrics
@@ -11,6 +13,17 @@ from app.core.log import log
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 CANCEL_AGAIN_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a tick returns that found nothing and knows that nothing falls due within `wait`. It is false, like "nothing more to do"."""
+
+    wait: timedelta
+
+    def __bool__(self) -> bool:
+        """Return False: there is nothing more to do."""
+        return False
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +60,7 @@ async def wait_through_cancellations(work: asyncio.Task[Any], seconds: float) ->
 
 
 async def keep_ticking(
-    tick: Callable[[], Awaitable[bool]],
+    tick: Callable[[], Awaitable[bool | Idle]],
     *,
     name: str,
     stopping: asyncio.Event,
@@ -58,6 +71,7 @@ async def keep_ticking(
 ) -> None:
     """Call `tick` at once or `after` seconds, again while it returns that there may be more to do, then when `wake` is set or after `every` seconds.
 
+    A tick that found nothing may return `Idle`: how long to wait for `wake` instead of `every`.
     A tick that fails is logged with its cause and tried again after 1 s, 2 s ... `longest_pause`. Ends when `stopping` is set, between two ticks.
     """
     metrics.CURRENT_STAGE.set(name)
@@ -85,10 +99,9 @@ async def keep_ticking(
         pause = FIRST_PAUSE_S
         if more:
             await asyncio.sleep(0)
-        elif wake is None:
-            await first_of(stopping, timeout=every)
-        else:
-            await first_of(stopping, wake, timeout=every)
+            continue
+        timeout = more.wait.total_seconds() if isinstance(more, Idle) else every
+        await first_of(stopping, *([] if wake is None else [wake]), timeout=timeout)
 
 
 async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a limit on work)
@@ -103,15 +116,18 @@ async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASY
             wait.cancel()
 
 
-def seldom(act: Callable[[], Awaitable[None]], *, every: float, name: str) -> Callable[[], Awaitable[None]]:
-    """Return a function that calls `act` unless it did so within `every` seconds. A failure is logged: it must not fail the caller's work."""
+def seldom(act: Callable[[], Awaitable[None]], *, every: float, name: str) -> Callable[[], Awaitable[bool]]:
+    """Return a function that calls `act` unless it did so within `every` seconds, and returns whether it did.
+
+    A failure is logged: it must not fail the caller's work.
+    """
     last = float("-inf")
 
-    async def call() -> None:
+    async def call() -> bool:
         nonlocal last
         now = asyncio.get_running_loop().time()
         if now - last < every:
-            return
+            return False
         last = now
         try:
             await act()
@@ -119,5 +135,6 @@ def seldom(act: Callable[[], Awaitable[None]], *, every: float, name: str) -> Ca
             log.debug("side work failed, it is tried again", work=name, cause=error.detail)
         except Exception as error:  # noqa: BLE001  (an error boundary, see above)
             log.error("side work failed, it is tried again", work=name, exc_info=error)
+        return True
 
     return call

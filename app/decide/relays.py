@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.context import AppContext
+from app.core.periodic import Idle
 from app.domain.event import Event
 from app.domain.relay import Relay, agent_of, event_of, unfit
 from app.store import relays
@@ -17,21 +18,20 @@ from app.store.transactions import WriteTx
 _SAME_FOR = timedelta(minutes=15)
 
 
-async def tick(context: AppContext) -> bool:
-    """Write the events of relays whose state has changed."""
+async def tick(context: AppContext) -> bool | Idle:
+    """Write the events of relays whose state has changed. Return how long to wait if there is no relay."""
     now = context.clock()
     async with context.database.read() as tx:
+        stored = await relays.all_relays(tx)
         changed = [
-            relay.id
-            for relay in await relays.all_relays(tx)
-            if is_news(relay, unfit(relay, await relays.oldest_for(tx, relay), now), now)
+            relay.id for relay in stored if is_news(relay, unfit(relay, await relays.oldest_for(tx, relay), now), now)
         ]
     if changed:
         async with context.database.write() as tx:
             made = [event for relay_id in changed for event in await _note_change(tx, relay_id, now)]
             await insert_clock_events(tx, made)
             tx.after_commit(lambda: context.wakeups.wake("events"))
-    return False
+    return False if stored else Idle(context.wakeups.idle)
 
 
 async def _note_change(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]:

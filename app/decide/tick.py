@@ -12,13 +12,15 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
+from app.core.periodic import Idle
 from app.decide import reminders
 from app.decide.judge import judge_events
 from app.domain.event import Event
 from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
+from app.store.notices import reminders_due
 from app.store.transactions import WriteTx
-from app.store.waiting import FIRST_PIECE, ClaimedEvents, claim_by_id, claim_events
+from app.store.waiting import FIRST_PIECE, ClaimedEvents, claim_by_id, claim_events, oldest_waiting_event
 
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
 LEAST_PIECE, LARGEST_PIECE = 8, 256
@@ -35,13 +37,23 @@ class _Batch:
     is_cut: bool = False  # whether there may be more
 
 
-async def tick(context: AppContext) -> bool:
-    """Decide on one batch of events and on what fell due. True when there may be more at once."""
-    more = await _decide_events(context)
-    return await reminders.tick(context) or more
+async def tick(context: AppContext) -> bool | Idle:
+    """Decide on one batch of events and on what fell due. True if there may be more; how long to wait for a wakeup if nothing waits."""
+    batch = await _decide_events(context)
+    if await reminders.tick(context) or batch.is_cut:
+        return True
+    return False if batch.claimed else await _idle(context)
 
 
-async def _decide_events(context: AppContext) -> bool:
+async def _idle(context: AppContext) -> bool | Idle:
+    """Return how long to wait for a wakeup; False if something falls due before then, or another worker has claimed events and may die."""
+    idle = context.wakeups.idle
+    async with context.database.read() as tx:
+        is_due_soon = await reminders_due(tx, context.clock() + idle)
+        return False if is_due_soon or await oldest_waiting_event(tx) is not None else Idle(idle)
+
+
+async def _decide_events(context: AppContext) -> _Batch:
     batch = _Batch()
     try:
         await _decide_batch(context, batch)
@@ -52,8 +64,8 @@ async def _decide_events(context: AppContext) -> bool:
             raise
         log.error("a batch of events could not be decided; its parts are tried alone", cause=describe_error(cause))
         await _decide_in_parts(context, batch.claimed)
-        return True
-    return batch.is_cut
+        batch.is_cut = True
+    return batch
 
 
 async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from app.context import AppContext
 from app.core.errors import Unavailable
 from app.core.log import log
-from app.core.periodic import keep_ticking, run_in_background
+from app.core.periodic import Idle, keep_ticking, run_in_background
 from app.deliver import lease
 from app.deliver.settle import AttemptResult, settle_results
 from app.deliver.transport import Transport, Unsent
@@ -43,9 +43,12 @@ async def run(
     transports: Mapping[str, Transport],
     holder: str,
     stopping: asyncio.Event,
-    also: Callable[[AppContext], Awaitable[bool]] | None = None,
+    also: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
-    """Deliver until `stopping` is set and what was being sent then has ended. Closes the transports. `also` is called at each look."""
+    """Deliver until `stopping` is set and what was being sent then has ended. Closes the transports.
+
+    `also` is called at each look, and returns whether it may wait as long as the look itself.
+    """
     loops = {}
     for name, transport in transports.items():
         connections = context.settings.smtp_connections
@@ -54,12 +57,17 @@ async def run(
             least = most = fixed
         loops[name] = TransportLoop(context, name, transport, holder, least, most)
 
-    async def wake_loops_with_due_messages() -> bool:
+    async def wake_loops_with_due_messages() -> bool | Idle:
         """Ask once for all loops. Three that each began a transaction to find nothing cost more than the message of a fourth."""
+        now, idle = context.clock(), context.wakeups.idle
         async with context.database.read() as tx:
-            for name in await outbox.transports_with_due(tx, list(loops), context.clock()):
-                loops[name].look()
-        return await also(context) if also is not None else False
+            due = await outbox.transports_with_due(tx, list(loops), now)
+            is_idle = not (due or await outbox.transports_with_due(tx, list(loops), now + idle))
+        for name in due:
+            loops[name].look()
+        if also is not None and not await also():
+            return False
+        return Idle(idle) if is_idle else False
 
     try:
         async with asyncio.TaskGroup() as group:

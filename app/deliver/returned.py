@@ -8,6 +8,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
+from app.core.periodic import Idle
 from app.deliver.bounce_reader import read_report
 from app.deliver.bounces import report_arrived
 from app.deliver.canary import canary_arrived, unknown_canary_arrived
@@ -24,11 +25,13 @@ _RETRY_AFTER, _TRIES = timedelta(minutes=5), 5
 _RECEIVED_MOST = 50
 
 
-async def tick(context: AppContext) -> bool:
-    """Read a batch of mails. True if there may be more."""
-    now = context.clock()
+async def tick(context: AppContext) -> bool | Idle:
+    """Read a batch of mails. True if there may be more; how long to wait for a wakeup if none is due before then."""
+    now, idle = context.clock(), context.wakeups.idle
     async with context.database.read() as tx:
         due = await returned_mails.due_returned_mails(tx, now, _BATCH)
+        if not due:
+            return False if await returned_mails.due_returned_mails(tx, now + idle, 1) else Idle(idle)
     for mail in due:
         report = await asyncio.to_thread(read_report, mail.raw)
         try:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from app.context import AppContext
+from app.core.periodic import Idle
 from app.deliver.failover import move_on
 from app.deliver.report import report_given_up
 from app.deliver.settle import AttemptResult, settle_all
@@ -21,20 +22,24 @@ _WORKER_LOST = Unknown("lost", "the worker died or was cut off")
 _RELAY_LOST = Unknown("lost", "the relay was cut off: it neither reported what became of this nor renewed its lease")
 
 
-async def tick(context: AppContext) -> bool:
-    """Process a batch of each, each in its own transaction; True if there may be more."""
+async def tick(context: AppContext) -> bool | Idle:
+    """Process a batch of each, each in its own transaction; True if there may be more, or how long nothing can be due."""
     now = context.clock()
+    # A new lease ends later than that, and a new message may wait so long for its transport.
+    idle = min(context.wakeups.idle, timedelta(minutes=context.settings.failover_after_min))
     async with context.database.write() as tx:
         taken_back = await take_back_leases(tx, now)
         if taken_back:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
+        is_idle = not (taken_back or await outbox.expired(tx, now + idle, 1))
     async with context.database.read() as tx:  # during an outage of a transport many messages wait to be looked at
         too_old = await outbox.overdue(tx, now, _MOVES)
+        is_idle = is_idle and not (too_old or await outbox.overdue(tx, now + idle, 1))
     if too_old:
         async with context.database.write() as tx:
             await move_overdue(tx, too_old, now)
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return taken_back == _BATCH or len(too_old) == _MOVES
+    return Idle(idle) if is_idle else taken_back == _BATCH or len(too_old) == _MOVES
 
 
 async def take_back_all_leases(context: AppContext, of_holders: str) -> None:

@@ -1,6 +1,7 @@
 """Opens the database: SQLite with one writing connection and for one service process, or PostgreSQL.
 
-On PostgreSQL, `share_wakeups` passes wakeups on between processes by LISTEN and NOTIFY. If one is lost, the next poll makes up for it.
+On PostgreSQL, `share_wakeups` passes wakeups on between processes by LISTEN and NOTIFY. While they do not arrive, the stages poll each
+second.
 """
 
 import asyncio
@@ -220,7 +221,7 @@ def _cannot_write(folder: Path, error: OSError) -> BadSettings:
 
 
 CHANNEL = "tocsin"
-RETRY_S = 5
+FIRST_RETRY_S, RETRY_S = 0.1, 5  # the first one soon: a connection that was cut is mostly there again at once
 ALIVE_S = 30
 PAUSE_S = 0.01  # the first wakeup is sent at once; those within this time are combined
 
@@ -231,13 +232,9 @@ async def share_wakeups(wakeups: Wakeups, engines: Engines) -> AsyncIterator[Non
     if engines.is_sqlite:
         yield
         return
-    waiting: asyncio.Queue[str] = asyncio.Queue(maxsize=100)
-
-    def far(stage: str) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            waiting.put_nowait(stage)
-
-    wakeups.far = far
+    wakeups.are_heard = False
+    waiting = _Waiting()
+    wakeups.far = waiting.add
     try:
         async with run_in_background(_keep_connected(wakeups, engines, waiting)):
             yield
@@ -245,38 +242,71 @@ async def share_wakeups(wakeups: Wakeups, engines: Engines) -> AsyncIterator[Non
         wakeups.far = None
 
 
-async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: asyncio.Queue[str]) -> None:
+class _Waiting:
+    """The stages to wake in other processes. None is lost while the connection is away."""
+
+    def __init__(self) -> None:
+        self.stages: set[str] = set()
+        self._there = asyncio.Event()
+
+    def add(self, stage: str) -> None:
+        self.stages.add(stage)
+        self._there.set()
+
+    def end_wait(self) -> None:
+        self._there.set()
+
+    async def take(self) -> set[str]:
+        await self._there.wait()
+        self._there.clear()
+        taken, self.stages = self.stages, set()
+        return taken
+
+
+async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting) -> None:
     dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
     dsn = dsn.replace("?ssl=", "?sslmode=").replace(
         "&ssl=", "&sslmode="
     )  # in a URL, asyncpg knows only libpq's name for it
+    pause: float = RETRY_S
     while True:
         try:
             await _exchange(wakeups, dsn, waiting)
         except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
             log.warning("connection for wakeups lost, polling instead", cause=str(cause))
-        await asyncio.sleep(RETRY_S)
+        pause = FIRST_RETRY_S if wakeups.are_heard else RETRY_S
+        if wakeups.are_heard:
+            wakeups.wake_all_here(are_heard=False)
+        await asyncio.sleep(pause)
 
 
-async def _exchange(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> None:
+async def _exchange(wakeups: Wakeups, dsn: str, waiting: _Waiting) -> None:
     connection = await asyncpg.connect(dsn)
+    own_pid = connection.get_server_pid()
 
-    def on_notify(_connection: Any, _pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
-        wakeups.wake_here(str(stage))
+    def on_notify(_connection: Any, pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
+        if pid != own_pid:  # this process woke its own stages first
+            wakeups.wake_here(str(stage))
 
+    # Otherwise a connection that the server closes would be noticed only by the next statement.
+    connection.add_termination_listener(lambda _: waiting.end_wait())
     try:
         await connection.add_listener(CHANNEL, on_notify)
+        wakeups.wake_all_here(are_heard=True)
         while not connection.is_closed():
-            stages: set[str] = set()
             try:
                 async with asyncio.timeout(ALIVE_S):
-                    stages.add(await waiting.get())
+                    stages = await waiting.take()
             except TimeoutError:  # only a statement shows a listener that its connection is dead
                 await connection.execute("SELECT 1", timeout=ALIVE_S)
-            while not waiting.empty():
-                stages.add(waiting.get_nowait())
-            for stage in stages:
-                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
+                continue
+            try:
+                for stage in sorted(stages):
+                    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
+            except (OSError, TimeoutError, *POSTGRES_ERRORS):
+                for stage in stages:  # for the next connection
+                    waiting.add(stage)
+                raise
             await asyncio.sleep(PAUSE_S)
     finally:
         await connection.close(timeout=1)

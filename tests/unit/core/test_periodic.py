@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from app.core import periodic
-from app.core.periodic import keep_repeating, keep_ticking, run_in_background
+from app.core.periodic import Idle, keep_repeating, keep_ticking, run_in_background
 
 
 class Tick:
@@ -67,6 +68,25 @@ async def test_an_event_wakes_it_and_one_set_during_a_tick_is_not_lost() -> None
     await until(lambda: ticks == 2)
     wakeups.set()
     await until(lambda: ticks == 3)
+    stopping.set()
+    await task
+
+
+async def test_one_that_says_how_long_nothing_is_due_waits_so_long_and_not_for_its_usual_time() -> None:
+    wakeups, calls = asyncio.Event(), 0
+
+    async def idle() -> Idle:
+        nonlocal calls
+        calls += 1
+        return Idle(timedelta(seconds=60 if calls == 2 else 0.05))
+
+    stopping = asyncio.Event()
+    task = asyncio.create_task(keep_ticking(idle, name="test", stopping=stopping, every=0.001, wake=wakeups))
+    await until(lambda: calls == 2)
+    await asyncio.sleep(0.1)
+    assert calls == 2
+    wakeups.set()
+    await until(lambda: calls > 2)
     stopping.set()
     await task
 
