@@ -38,15 +38,18 @@ async def tick(context: AppContext) -> bool:
     """Learn the cadence of jobs that have new runs. True when there may be more at once."""
     now = context.clock()
     async with context.database.read() as tx:
-        due = await jobs.jobs_to_learn(tx, now, BATCH)
+        due, unreadable = await jobs.jobs_to_learn(tx, now, BATCH)
         inputs = await _read_inputs(tx, due, context.settings.time_zone, now)
+    if unreadable:
+        async with context.database.write() as tx:
+            await jobs.learn_later(tx, unreadable, now)
     if not due:
-        return False
+        return bool(unreadable)
     proposed = await asyncio.to_thread(_propose, inputs)
     async with context.database.write() as tx:
         locked = await jobs.lock_jobs_by_id(tx, proposed)
         await jobs.save_jobs(tx, [note_proposal(job, proposed[job.id], now) for job in locked])
-    return len(due) >= BATCH
+    return len(due) + len(unreadable) >= BATCH
 
 
 async def _read_inputs(tx: ReadTx, due: Sequence[Job], own_zone: str, now: datetime) -> Mapping[str, CadenceInput]:

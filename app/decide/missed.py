@@ -67,8 +67,9 @@ async def write_due_events(context: AppContext) -> bool:
         async with context.database.write() as tx:
             made, is_full = await find_due(tx, now)
             # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
-            states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
-            made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
+            known = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
+            refused = {agent.id for agent in known.values() if agent.state is not AgentState.APPROVED}
+            made = [event for event in made if event.agent_id not in refused]
             await insert_clock_events(tx, await _with_refusals(tx, made))
             if made:
                 tx.after_commit(lambda: context.wakeups.wake("events"))
@@ -191,10 +192,13 @@ def _overrun_message(found: runs.OverrunRun) -> str:
 async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, tuple[Agent, SilenceVerdict]]:
     """Return, by id, agents whose limit has passed, each with the verdict. Their jobs may be many, so they are not read while others wait to write."""
     async with context.database.read() as tx:
-        due = await agents.past_limit(tx, now, AGENTS_AT_ONCE)
+        due, unreadable = await agents.past_limit(tx, now, AGENTS_AT_ONCE)
         of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
         customers = await customers_by_id(tx, {agent.customer_id for agent in due}) if due else {}
         rules = await all_rules(tx) if due else []
+    if unreadable:
+        async with context.database.write() as tx:
+            await agents.ask_later(tx, unreadable, now)
     asked: dict[str, tuple[Agent, SilenceVerdict]] = {}
     for agent in due:
         facts = alert_facts(customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)

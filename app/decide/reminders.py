@@ -1,6 +1,6 @@
 """Reports alerts again: those whose silence has ended, and those that are still open after `repeat_every`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from app.context import AppContext
 from app.decide.notify import NoticeRequest, load_routing, notify
 from app.decide.repeat import Wait, decide_repeat
 from app.domain.alert import Alert, alert_facts
-from app.domain.notice import NoticeKind
+from app.domain.notice import Notice, NoticeKind
 from app.store import agents, alerts, jobs, notices
 from app.store.customers import customers_by_id
 from app.store.transactions import WriteTx
@@ -35,11 +35,12 @@ async def report_after_silence(tx: WriteTx, now: datetime) -> int:
     due = await notices.muted_due(tx, now, BATCH)
     if not due:
         return 0
-    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
-    await notices.settle_muted(tx, {notice.id: notice.reason + "; judged again when that ended" for notice in due})
+    found = await _with_facts(tx, due, now)
+    judged = [notice for notice in due if notice.alert_id is None or notice.alert_id in found]
+    await notices.settle_muted(tx, {notice.id: notice.reason + "; judged again when that ended" for notice in judged})
     # One notice for each alert, though it may have been muted as it opened, as it became critical and as it was repeated.
     requests: dict[tuple[str, str | None], NoticeRequest] = {}
-    for notice in sorted(due, key=lambda muted: (muted.route_id is not None, muted.what is not NoticeKind.OPENED)):
+    for notice in sorted(judged, key=lambda muted: (muted.route_id is not None, muted.what is not NoticeKind.OPENED)):
         alert = found.get(notice.alert_id or "")
         if alert is None or alert.closed_at is not None or (alert.id, None) in requests:
             continue
@@ -55,11 +56,12 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
     due = await notices.repeats_due(tx, now, BATCH)
     if not due:
         return 0
-    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
+    found = await _with_facts(tx, due, now)
+    judged = [notice for notice in due if notice.alert_id is None or notice.alert_id in found]
     routing = await load_routing(tx, now)
     routes = {route.id: route for route in routing.routes}
     requests: dict[tuple[str, str], NoticeRequest] = {}
-    for notice in due:
+    for notice in judged:
         alert = found.get(notice.alert_id or "")
         if alert is None or notice.route_id is None or notice.repeat_at is None:
             continue
@@ -73,27 +75,26 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
             occasion=notice.repeat_at.isoformat(),
             only_route=notice.route_id,
         )
-    await notices.clear_repeat(tx, [notice.id for notice in due])
+    await notices.clear_repeat(tx, [notice.id for notice in judged])
     await notify(tx, routing, list(requests.values()))
     return len(due)
 
 
-async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
-    found = await alerts.lock_alerts(tx, alert_ids)
+async def _with_facts(tx: WriteTx, due: Sequence[Notice], now: datetime) -> Mapping[str, Alert]:
+    """Return the alerts of these notices by id. Where one, or its agent, cannot be read, its notices are put off."""
+    found = await alerts.lock_alerts(tx, {notice.alert_id for notice in due if notice.alert_id})
     by_agent = await agents.agents_by_id(tx, {alert.agent_id for alert in found.values()})
     customers = await customers_by_id(tx, {alert.customer_id for alert in found.values()})
     by_job = await jobs.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
-    return {
-        alert.id: replace(
-            alert,
-            facts=alert_facts(
-                customers[alert.customer_id],
-                by_agent[alert.agent_id],
-                by_job.get(alert.job_id or ""),
-                alert.kind,
-                alert.severity,
-                alert.message,
-            ),
-        )
-        for alert in found.values()
-    }
+    known: dict[str, Alert] = {}
+    for alert in found.values():
+        customer, agent = customers[alert.customer_id], by_agent.get(alert.agent_id)
+        if agent is not None:
+            job = by_job.get(alert.job_id or "")
+            facts = alert_facts(customer, agent, job, alert.kind, alert.severity, alert.message)
+            known[alert.id] = replace(alert, facts=facts)
+        elif alert.closed_at is not None:  # with its agent, which was deleted
+            known[alert.id] = alert
+    unknown = [notice for notice in due if notice.alert_id is not None and notice.alert_id not in known]
+    await notices.judge_later(tx, unknown, now)
+    return known

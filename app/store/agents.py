@@ -8,10 +8,12 @@ from sqlalchemy import Boolean, Integer, bindparam, func, literal_column, select
 from app.domain.agent import Agent, AgentState
 from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables import agents, jobs
 from app.store.tables_managed import keys
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
+from app.store.unreadable import put_off, split_readable
 from app.store.waiting import all_decided_until
 
 AGENTS = Repository(
@@ -101,9 +103,9 @@ async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
 
 
 async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
-    """Return agents by id."""
+    """Return agents by id, without those that cannot be read."""
     found = await tx.connection.execute(select(agents).where(agents.c.id.in_(set(ids))))
-    return {row.id: AGENTS.mapping.read(row) for row in found}
+    return {agent.id: agent for agent in readable(found, AGENTS.mapping.read, "agent")}
 
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
@@ -135,9 +137,15 @@ _PAST_LIMIT = Prepared(
 )
 
 
-async def past_limit(tx: ReadTx, before: datetime, limit: int) -> list[Agent]:
-    """Return agents that may be silent from now on; their reports from before that moment are all decided on."""
-    return [AGENTS.mapping.read_values(values) for values in await tx.fetch(_PAST_LIMIT, before=before, limit=limit)]
+async def past_limit(tx: ReadTx, before: datetime, limit: int) -> tuple[list[Agent], list[str]]:
+    """Return agents that may be silent from now on, and the ids of those that cannot be read. Their reports from before that moment are all decided on."""
+    rows = await tx.fetch(_PAST_LIMIT, before=before, limit=limit)
+    return split_readable(rows, AGENTS.mapping.read_values, "agent")
+
+
+async def ask_later(tx: WriteTx, ids: Sequence[str], now: datetime) -> None:
+    """Ask in an hour whether agents that cannot be read are silent."""
+    await put_off(tx, agents.c.silent_at, ids, now)
 
 
 async def lock_past_limit(tx: WriteTx, ids: Collection[str], before: datetime) -> list[Agent]:
@@ -145,4 +153,4 @@ async def lock_past_limit(tx: WriteTx, ids: Collection[str], before: datetime) -
     if not ids:
         return []
     due = select(agents).where(agents.c.id.in_(ids), agents.c.silent_at <= before, _IS_KNOWN).order_by(agents.c.id)
-    return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]
+    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), AGENTS.mapping.read, "agent")

@@ -130,11 +130,11 @@ async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[s
 
 
 async def lock_alerts(tx: WriteTx, ids: Iterable[str]) -> dict[str, Alert]:
-    """Return alerts by id, locked: closed meanwhile, an alert would be reported as still failing although it recovered."""
+    """Return alerts by id, locked, without those that cannot be read: closed meanwhile, an alert would be reported as still failing although it recovered."""
     rows = await tx.connection.execute(
         select(alerts).where(alerts.c.id.in_(set(ids))).order_by(alerts.c.id).with_for_update()
     )
-    return {row.id: ALERTS.mapping.read(row) for row in rows}
+    return {alert.id: alert for alert in readable(rows, ALERTS.mapping.read, "alert")}
 
 
 async def insert_alerts(tx: WriteTx, opened: Sequence[Alert]) -> None:

@@ -28,10 +28,11 @@ from app.domain.job import Job, JobState
 from app.domain.matcher import Comparison, Matcher
 from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable, readable_values
+from app.store.row_mapping import readable
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
+from app.store.unreadable import put_off, split_readable
 from app.store.waiting import all_decided_until
 
 JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name", "activity", "expectation"))
@@ -200,7 +201,10 @@ _OVERDUE = Prepared(_build_overdue)
 
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a report; their agents' reports from before that moment are all decided on."""
-    return readable_values(await tx.fetch(_OVERDUE, before=before, limit=limit), JOBS.mapping, "job")
+    rows = await tx.fetch(_OVERDUE, before=before, limit=limit)
+    found, unreadable = split_readable(rows, JOBS.mapping.read_values, "job")
+    await put_off(tx, jobs.c.overdue_at, unreadable, before)
+    return found
 
 
 async def jobs_of_agents(tx: ReadTx, agent_ids: Collection[str]) -> dict[str, list[Job]]:
@@ -212,10 +216,15 @@ async def jobs_of_agents(tx: ReadTx, agent_ids: Collection[str]) -> dict[str, li
     return found
 
 
-async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> list[Job]:
-    """Return jobs whose cadence is to be learned from their runs now."""
+async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> tuple[list[Job], list[str]]:
+    """Return jobs whose cadence is to be learned from their runs now, and the ids of those that cannot be read."""
     due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)
-    return readable(await tx.connection.execute(due), JOBS.mapping.read, "job")
+    return split_readable(await tx.connection.execute(due), JOBS.mapping.read, "job")
+
+
+async def learn_later(tx: WriteTx, ids: Sequence[str], now: datetime) -> None:
+    """Learn the cadence of jobs that cannot be read in an hour."""
+    await put_off(tx, jobs.c.learn_at, ids, now)
 
 
 async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
@@ -225,9 +234,9 @@ async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
 
 
 async def jobs_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Job]:
-    """Return jobs by id."""
+    """Return jobs by id, without those that cannot be read."""
     rows = await tx.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
-    return {row.id: JOBS.mapping.read(row) for row in rows}
+    return {job.id: job for job in readable(rows, JOBS.mapping.read, "job")}
 
 
 async def count_matching_jobs(tx: ReadTx, customer_id: str | None, matchers: Sequence[Matcher]) -> int:

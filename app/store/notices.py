@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Integer,
     Select,
@@ -34,6 +35,8 @@ from app.store.tables import groups, notices
 from app.store.tables_managed import routes
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
+from app.store.unreadable import put_off as put_off_rows
+from app.store.unreadable import split_readable
 
 ABOUT_ALERTS = (NoticeKind.OPENED, NoticeKind.REPEATED)  # those that report an alert; a recovery follows only them
 PENDING = (NoticeState.WAITING, NoticeState.MUTED)
@@ -250,6 +253,7 @@ async def muted_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     return await _claim(
         tx,
         select(notices).where(*_MUTE_ENDED).order_by(notices.c.due_at),
+        notices.c.due_at,
         now,
         limit,
     )
@@ -257,12 +261,21 @@ async def muted_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
 
 async def repeats_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     """Claim worded notices whose alert may be reported again now."""
-    return await _claim(tx, select(notices).where(*_REPEAT_DUE).order_by(notices.c.repeat_at), now, limit)
+    due = select(notices).where(*_REPEAT_DUE).order_by(notices.c.repeat_at)
+    return await _claim(tx, due, notices.c.repeat_at, now, limit)
 
 
-async def _claim(tx: WriteTx, due: Select[Any], now: datetime, limit: int) -> list[Notice]:
+async def _claim(tx: WriteTx, due: Select[Any], when: Column[Any], now: datetime, limit: int) -> list[Notice]:
     rows = await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True), {"now": now})
-    return [NOTICES.mapping.read(row) for row in rows]
+    found, unreadable = split_readable(rows, NOTICES.mapping.read, "notice")
+    await put_off_rows(tx, when, unreadable, now)
+    return found
+
+
+async def judge_later(tx: WriteTx, due: Sequence[Notice], now: datetime) -> None:
+    """Look in an hour again at muted or repeated notices whose alert cannot be read."""
+    await put_off_rows(tx, notices.c.due_at, [one.id for one in due if one.state is NoticeState.MUTED], now)
+    await put_off_rows(tx, notices.c.repeat_at, [one.id for one in due if one.state is NoticeState.WORDED], now)
 
 
 async def clear_repeat(tx: WriteTx, ids: Sequence[str]) -> None:

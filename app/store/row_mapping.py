@@ -177,7 +177,7 @@ def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: s
         try:
             found.append(read(row))
         except UNREADABLE as cause:
-            _log_unreadable(noun, row.id, cause)
+            log_unreadable(noun, row.id, cause)
     return found
 
 
@@ -188,11 +188,11 @@ def readable_values(rows: Iterable[Sequence[Any]], mapping: RowMapping[T], noun:
         try:
             found.append(mapping.read_values(values))
         except UNREADABLE as cause:
-            _log_unreadable(noun, values[0], cause)
+            log_unreadable(noun, values[0], cause)
     return found
 
 
-def _log_unreadable(noun: str, row_id: str, cause: Exception) -> None:
+def log_unreadable(noun: str, row_id: str, cause: Exception) -> None:
     """Log a row that cannot be read: at first, after a minute, and then after twice as long each time. A stage reads it every second."""
     now, what = time.monotonic(), (noun, row_id, repr(cause))
     again_at, pause = _LOGGED.get(what, (now, _LOG_AGAIN_S))

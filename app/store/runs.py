@@ -33,6 +33,7 @@ from app.store.repository import MAX_RANGES, IndexRanges, Page, Repository, Wind
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
+from app.store.unreadable import put_off, split_readable
 from app.store.waiting import all_decided_until
 
 WEEK_DAYS = 7
@@ -285,10 +286,15 @@ async def is_any_due(tx: ReadTx, before: datetime) -> tuple[bool, bool]:
 
 async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
     """Claim runs that take too long; their agents' reports from before that moment are all decided on."""
-    found: list[OverrunRun] = []
-    for *run, agent_id, job, activity, well_at in await tx.fetch(_OVERRUN, before=before, limit=limit):
-        found.append(OverrunRun(RUNS.mapping.read_values(run), agent_id, job, Activity(activity), well_at))
+    rows = await tx.fetch(_OVERRUN, before=before, limit=limit)
+    found, unreadable = split_readable(rows, _read_overrun, "run")
+    await put_off(tx, runs.c.overrun_at, unreadable, before)
     return found
+
+
+def _read_overrun(row: Values) -> OverrunRun:
+    *run, agent_id, job, activity, well_at = row
+    return OverrunRun(RUNS.mapping.read_values(run), agent_id, job, Activity(activity), well_at)
 
 
 async def mark_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
