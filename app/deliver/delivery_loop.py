@@ -6,6 +6,7 @@ decided in `settle`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from app.deliver.transports.graph import CONCURRENT
 from app.domain import own_address
 from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
-from app.domain.message import Parcel, takes_json
+from app.domain.message import KEEPS_STATES, Parcel, takes_json
 from app.store import outbox
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
@@ -30,8 +31,9 @@ POLL_S = 1.0
 # While the database is away: once it is back, what was sent must be written, and what is being sent renewed, before its lease is taken back.
 _LONGEST_PAUSE_S = 5.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
-_SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
-_SENDERS_TO_PROGRAM = 16  # those to one address wait for each other
+_SENDERS = {"webhook": 24, "file": 2, "graph": 2 * CONCURRENT}
+_SENDERS_TO_PROGRAM = 16
+_PER_ADDRESS = 4  # of the senders to programs: some addresses that never answer must leave senders for the others
 # While one sends, attempts are written for the others. To a quick server there are more, or its connections would wait for the disk
 # (1 150 mails/s instead of 1 900); to a slow one not, because an alert waits until those that were begun before it are sent.
 _SENDERS_PER_CONNECTION, _MOST_PER_CONNECTION = 4, 16
@@ -181,7 +183,16 @@ class TransportLoop:
             await settle_results(tx, ended, now)
             if not all(isinstance(result.outcome, Sent) for result in ended):  # it may go by another transport now
                 tx.after_commit(lambda: self.context.wakeups.wake("messages"))
-            return await lease.lease_and_begin(tx, self.name, begin, now, self.holder, now + LEASE_FOR) if begin else []
+            if not begin:
+                return []
+            until, per_address = now + LEASE_FOR, _PER_ADDRESS if takes_json(self.name) else None
+            return await lease.lease_and_begin(
+                tx, self.name, begin, now, self.holder, until, per_address=per_address, busy=self._busy()
+            )
+
+    def _busy(self) -> Mapping[str, int]:
+        """Return how many messages are being sent to each address of a program."""
+        return Counter(leased.parcel.address for leased in self._sending.values()) if takes_json(self.name) else {}
 
     async def _settle_alone(self, result: AttemptResult) -> None:
         """Write the end of one attempt: one that the database refuses must not hold up the others."""
@@ -197,7 +208,11 @@ class TransportLoop:
         self._ended.remove(result)
 
     def _note_end(self, task: asyncio.Task[Outcome]) -> None:
-        leased = self._sending.pop(task)
+        leased = self._sending[task]
+        busy = self._busy().get(leased.parcel.address, 0)
+        if busy >= _PER_ADDRESS or (busy and self.name in KEEPS_STATES):
+            self._has_due = True  # the next one to this address could not be begun before
+        del self._sending[task]
         if not task.cancelled() and task.exception() is None:
             self._ended.append(AttemptResult(leased.claim, task.result()))
             self._wake.set()

@@ -4,8 +4,9 @@ The holder of a lease may send once, after its attempt was written here, and ren
 outcome comes back through `settle`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from app.core.ids import new_id
 from app.deliver.program_parcels import complete_parcels
@@ -22,10 +23,24 @@ async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: 
 
 
 async def lease_and_begin(
-    tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime
+    tx: WriteTx,
+    transport: str,
+    limit: int,
+    now: datetime,
+    holder: str,
+    until: datetime,
+    *,
+    per_address: int | None = None,
+    busy: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Leased]:
-    """Lease up to `limit` due messages and write that an attempt at each starts now. Send nothing before this is committed."""
-    leased = await outbox.lease(tx, transport, limit, now, holder, until)
+    """Lease up to `limit` due messages and write that an attempt at each starts now. Send nothing before this is committed.
+
+    With `per_address`, no more than so many are being sent to one address, of which `busy` are already.
+    """
+    if per_address is None:
+        leased = await outbox.lease(tx, transport, limit, now, holder, until)
+    else:
+        leased = await outbox.lease_fairly(tx, transport, limit, now, holder, until, per_address=per_address, busy=busy)
     begun = [
         Attempt(
             id=new_id("att"),

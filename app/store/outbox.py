@@ -3,7 +3,9 @@
 An attempt is written before it starts and completed after it ended. Rows of attempts are never deleted singly.
 """
 
-from collections.abc import Collection, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     text,
@@ -33,10 +36,10 @@ from sqlalchemy.sql.base import Executable
 from app.core.ids import new_id
 from app.domain.attempt import Attempt, Evidence
 from app.domain.lease import Claim, Held, Leased
-from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
+from app.domain.message import KEEPS_STATES, Bodies, Message, MessageState, Parcel, takes_json
 from app.domain.recipient import Address
 from app.domain.relay import Relay
-from app.store.prepared import Builder, Prepared
+from app.store.prepared import Builder, Prepared, Values
 from app.store.tables import attempts, bodies, messages
 from app.store.transactions import ReadTx, WriteTx
 
@@ -80,13 +83,14 @@ _IS_DUE = _WAITING, messages.c.due_at <= bindparam("now")
 _TRANSPORTS_WITH_DUE = Prepared(_build_transports_with_due)
 
 
-def _build_due(body: ColumnElement[bytes], only: bool, db: Builder) -> Executable:  # noqa: FBT001
+def _build_due(body: ColumnElement[bytes], only: bool, others: bool, db: Builder) -> Executable:  # noqa: FBT001
     columns = (messages.c[name] for name in _LEASED_COLUMNS)
     return (
         select(*columns, body)
         .join_from(messages, bodies, isouter=True)
         .where(*_IS_DUE, messages.c.transport == bindparam("transport"))
         .where(db.one_of(messages.c.id, "ids") if only else true())
+        .where(not_(db.one_of(messages.c.address, "full")) if others else true())
         .order_by(messages.c.urgency, messages.c.due_at)
         .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
@@ -104,11 +108,13 @@ _LEASED_COLUMNS = (
     "is_alert",
     "maybe_sent",
 )
-# By whether the transport takes JSON, and whether only some messages are asked for.
+_ADDRESS = _LEASED_COLUMNS.index("address")
+_TURN = 0x7475  # the first half of the number of an advisory lock: nothing else uses it
+# By whether the transport takes JSON, whether only some messages are asked for, and whether some addresses are left out.
 _DUE = {
-    (body is bodies.c.webhook, only): Prepared(partial(_build_due, body, only))
+    (body is bodies.c.webhook, only, others): Prepared(partial(_build_due, body, only, others))
     for body in (bodies.c.mail, bodies.c.webhook)
-    for only in (False, True)
+    for only, others in ((False, False), (True, False), (False, True))
 }
 
 
@@ -117,6 +123,9 @@ def _build_lease(names: Sequence[str], db: Builder) -> Executable:
     return update(messages).where(db.one_of(messages.c.id, "ids")).values(state=MessageState.LEASED, **held)
 
 
+_LEASED_ADDRESSES = Prepared(
+    lambda _: select(messages.c.address).where(_LEASED, messages.c.transport == bindparam("transport", type_=String))
+)
 _LEASE_COLUMNS = "lease_token", "lease_until", "lease_holder"
 _LEASE = Prepared(partial(_build_lease, _LEASE_COLUMNS))
 _LEASE_TO_RELAY = Prepared(partial(_build_lease, (*_LEASE_COLUMNS, "relay_id")))
@@ -170,9 +179,53 @@ async def lease(
     Each call creates a new token. `settle` refuses an outdated one, so that a worker that was suspended past its lease cannot
     overwrite the result of the worker that took over.
     """
-    due = _DUE[takes_json(transport), ids is not None]
+    due = _DUE[takes_json(transport), ids is not None, False]
     only = {} if ids is None else {"ids": list(ids)}
     rows = await tx.fetch(due, now=now, transport=transport, limit=limit, **only)
+    return await _lease_rows(tx, rows, transport, holder, until, relay_id)
+
+
+async def lease_fairly(
+    tx: WriteTx,
+    transport: str,
+    limit: int,
+    now: datetime,
+    holder: str,
+    until: datetime,
+    *,
+    per_address: int,
+    busy: Mapping[str, int],
+) -> list[Leased]:
+    """Lease as `lease` does, but no more than `per_address` to one address, of which `busy` are being sent already.
+
+    Otherwise one address that never answers would take all places, and the messages to all others would wait for its time-outs.
+    Where a program keeps the state of alerts it is one, whichever worker sends it: an opening that its end overtook would stay open there for ever.
+    """
+    taken = Counter(busy)
+    if transport in KEEPS_STATES:
+        if not tx.is_sqlite:  # two workers that ask at the same moment would not see what the other one leases
+            await tx.connection.execute(select(func.pg_advisory_xact_lock(_TURN, zlib.crc32(transport.encode()) >> 1)))
+        taken, per_address = Counter(one for (one,) in await tx.fetch(_LEASED_ADDRESSES, transport=transport)), 1
+    leased: list[Leased] = []
+    while len(leased) < limit:
+        full = [address for address, count in taken.items() if count >= per_address]
+        due = _DUE[takes_json(transport), False, bool(full)]
+        wanted = limit - len(leased)
+        rows = await tx.fetch(due, now=now, transport=transport, limit=wanted, **({"full": full} if full else {}))
+        kept = []
+        for row in rows:
+            taken[row[_ADDRESS]] += 1
+            if taken[row[_ADDRESS]] <= per_address:
+                kept.append(row)
+        leased += await _lease_rows(tx, kept, transport, holder, until, None)
+        if len(kept) == len(rows):
+            break
+    return leased
+
+
+async def _lease_rows(
+    tx: WriteTx, rows: Sequence[Values], transport: str, holder: str, until: datetime, relay_id: str | None
+) -> list[Leased]:
     if not rows:
         return []
     token = new_id("lse")

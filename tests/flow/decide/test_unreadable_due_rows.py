@@ -63,7 +63,7 @@ async def test_unreadable_jobs_do_not_hide_a_missed_run(system: SystemUnderTest)
     system.pass_time(hours=20)
     await system.decide()
     assert "missed" in [alert.kind for alert in await system.rows(alerts)]
-    assert await still_due(system, jobs.c.overdue_at) == 0
+    assert await still_due(system, jobs.c.overdue_at) <= 1, "at most the one that can be read"
     system.pass_time(minutes=61)
     assert await still_due(system, jobs.c.overdue_at) >= missed.BATCH, "looked at again: they may have been repaired"
 
