@@ -4,6 +4,7 @@ One message for each recipient and address with all its open alerts, delivered l
 An Alertmanager that was started again, and has forgotten its alerts, has them back after it.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 from app.compose.webhook_body import render_alerts
@@ -25,6 +26,7 @@ from app.store.row_mapping import UNREADABLE
 from app.store.transactions import ReadTx
 
 _GIVE_UP_AFTER = timedelta(minutes=2)
+_READ_TOGETHER = 300
 
 
 async def tick(context: AppContext) -> bool | Idle:
@@ -59,11 +61,18 @@ async def _refresh(
         newest = await newest_refresh(tx, recipient.id, to, now)
         if newest is not None and (not newest.is_settled or newest.created_at + timedelta(seconds=refresh_s) > now):
             return
-        views = await _read_views(tx, [_notice(alert_id, recipient.id, now) for alert_id in alert_ids])
+        views = [
+            view
+            for start in range(0, len(alert_ids), _READ_TOGETHER)
+            for view in await _read_views(
+                tx, [_notice(alert_id, recipient.id, now) for alert_id in alert_ids[start : start + _READ_TOGETHER]]
+            )
+        ]
     found = [view for view in views if view.alert.closed_at is None]
     if not found:
         return
-    body = render_alerts(found, base_url=context.settings.public_url, is_whole=True)
+    # In a thread: one sender can have thousands of alerts open, and nothing else would run meanwhile.
+    body = await asyncio.to_thread(render_alerts, found, base_url=context.settings.public_url, is_whole=True)
     message_id = new_id("msg")
     message = Message(
         id=message_id,

@@ -12,14 +12,14 @@ from app.domain.alert import Alert
 from app.domain.dedupe import notice_key
 from app.domain.message import KEEPS_STATES
 from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
-from app.store.alerts import closed_between
+from app.store.alerts import closed_alerts, closed_between
 from app.store.notices import insert_notices, reported_of
 from app.store.routing import all_recipients
 from app.store.transactions import ReadTx
 
 _UNDONE_WITHIN = timedelta(seconds=70)  # the dashboard lets a closing be undone for 60
 _AT_FIRST, _AGAIN = timedelta(days=1), timedelta(minutes=10)  # how far is looked back: after a start, and each time
-_TOGETHER = 500
+_TOGETHER = 200
 
 
 def make_tick() -> Callable[[AppContext], Awaitable[bool]]:
@@ -28,27 +28,29 @@ def make_tick() -> Callable[[AppContext], Awaitable[bool]]:
 
     async def tick(context: AppContext) -> bool:
         nonlocal seen_until
-        now = context.clock()
-        until = now - _UNDONE_WITHIN
+        until = context.clock() - _UNDONE_WITHIN
+        since = until - _AT_FIRST if seen_until is None else min(seen_until, until) - _AGAIN
         async with context.database.read() as tx:
             keepers = frozenset(
                 one.id for one in await all_recipients(tx) if any(to.transport in KEEPS_STATES for to in one.transports)
             )
-            since = until - _AT_FIRST if seen_until is None else min(seen_until, until) - _AGAIN
             closed = await closed_between(tx, since, until) if keepers else []
-            made = [
-                notice
-                for start in range(0, len(closed), _TOGETHER)
-                for notice in await _ends(tx, closed[start : start + _TOGETHER], keepers, now)
-            ]
-        if made:
-            async with context.database.write() as tx:
-                await insert_notices(tx, made)
-                tx.after_commit(lambda: context.wakeups.wake("notices"))
+        # Some at a time: thousands can be closed at once, and all of them together would hold the loop and the writer.
+        for start in range(0, len(closed), _TOGETHER):
+            await _end_some(context, closed[start : start + _TOGETHER], keepers)
         seen_until = until
         return False
 
     return tick
+
+
+async def _end_some(context: AppContext, ids: list[str], keepers: frozenset[str]) -> None:
+    async with context.database.read() as tx:
+        made = await _ends(tx, await closed_alerts(tx, ids), keepers, context.clock())
+    if made:
+        async with context.database.write() as tx:
+            await insert_notices(tx, made)
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
 
 
 async def _ends(tx: ReadTx, closed: list[Alert], keepers: frozenset[str], now: datetime) -> list[Notice]:

@@ -212,15 +212,21 @@ async def open_again(tx: ReadTx, ids: Collection[str]) -> dict[tuple[str, str], 
     return {(row.id, row.recipient_id): row.severity for row in rows}
 
 
-async def closed_between(tx: ReadTx, since: datetime, until: datetime) -> list[Alert]:
-    """Return the alerts of present jobs and agents that were closed after `since` and by `until`: those of deleted ones have no names any more."""
+async def closed_between(tx: ReadTx, since: datetime, until: datetime) -> list[str]:
+    """Return the ids of alerts of present jobs and agents that were closed after `since` and by `until`: those of deleted ones have no names any more."""
     query = (
-        select(*ALERTS.mapping.columns)
+        select(alerts.c.id)
         .join(agents, agents.c.id == alerts.c.agent_id)
         .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
         .where(alerts.c.closed_at > since, alerts.c.closed_at <= until)
         .where(or_(alerts.c.job_id.is_(None), jobs.c.id.is_not(None)))
     )
+    return list((await tx.connection.execute(query)).scalars())
+
+
+async def closed_alerts(tx: ReadTx, ids: Collection[str]) -> list[Alert]:
+    """Return those of these alerts that are closed and can be read."""
+    query = select(*ALERTS.mapping.columns).where(alerts.c.id.in_(ids), alerts.c.closed_at.is_not(None))
     return readable(await tx.connection.execute(query), ALERTS.mapping.read, "alert")
 
 

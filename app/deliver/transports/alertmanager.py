@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Mapping
 
+from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, read_alerts
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.unsealing import Unseal, wrong_secret
@@ -45,7 +46,9 @@ class AlertmanagerTransport:
     async def send(self, parcel: Parcel) -> Outcome:
         """POST the alerts to all peers at once."""
         try:
-            requests = self._requests(parcel)
+            # In a thread: all open alerts are sent again in one request, and there can be thousands.
+            with cancelled_is_unsent():
+                requests = await asyncio.to_thread(self._requests, parcel)
         except BadDocument as cause:
             return Permanent("document", str(cause))
         except ValueError as cause:

@@ -9,12 +9,25 @@ import pytest
 from sqlalchemy import update
 
 from app.admin import follow_ups, purge
+from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
 from app.context import AppContext
-from app.decide import bounced_addresses, learn, missed, reminders, summaries
+from app.decide import (
+    bounced_addresses,
+    canaries,
+    credentials,
+    disk_space,
+    flood,
+    learn,
+    missed,
+    refused_agents,
+    reminders,
+    summaries,
+    uncomposed,
+)
 from app.decide import relays as relay_alerts
+from app.deliver import purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
-from app.deliver import returned, sweep
 from app.store.tables import agents
 from tests.support.api import Api, serving
 from tests.support.cpu_noise import CPU_NOISE
@@ -73,6 +86,7 @@ async def work_on(full: FullDatabase) -> dict[str, Work]:
     silence = (await api.tell("POST", "/v1/silences", json=body))["id"]
     spare = await api.tell("POST", "/v1/customers", json={"name": "spare"})
     [route], [rule, *_] = await api.items("/v1/routes"), await api.items("/v1/rules")
+    schedule = (await api.items("/v1/summary-schedules"))[0]["id"]
     key = next(one for one in await api.items("/v1/keys") if one["kind"] == "enrol")
     to = [{"transport": "smtp", "address": "bea@example.org"}]
     return {
@@ -86,10 +100,26 @@ async def work_on(full: FullDatabase) -> dict[str, Work]:
         "missed": ticks(missed.write_due_events),
         "reminders": ticks(reminders.tick),
         "summaries": ticks(summaries.tick),
+        "refused agents": ticks(refused_agents.tick),
+        "floods": ticks(flood.tick),
+        "disk space": ticks(disk_space.tick),
+        "uncomposed": ticks(uncomposed.tick),
+        "canaries": ticks(canaries.tick),
+        "send canaries": ticks(compose_canaries.tick),
+        "credentials": ticks(credentials.tick),
+        "purge mails": ticks(purge_files.tick),
         "compose": compose_once,
         "confirm expectations": asks("POST", "/v1/jobs:confirm-expectations"),
         "teach": asks("POST", f"/v1/events/{full.unclear_event}:teach", json={"outcome": "success"}),
         "retry messages": asks("POST", "/v1/messages:retry"),
+        "acknowledge an alert": asks("POST", f"/v1/alerts/{full.alert['id']}:acknowledge", json={}),
+        "close an alert": asks("POST", f"/v1/alerts/{full.alert['id']}:close", json={"reason": "work"}),
+        "change a job's expectation": asks(
+            "PATCH",
+            f"/v1/jobs/{number_of(full.job_prefix, 1)}",
+            json={"expectation": {"period_s": 3600, "grace_s": 60}},
+        ),
+        "send a summary now": asks("POST", f"/v1/summary-schedules/{schedule}:send-now"),
         "change a silence": asks("PATCH", f"/v1/silences/{silence}", json={"comment": "more work"}),
         "change a rule": asks("PATCH", f"/v1/rules/{rule['id']}", json={"after_in_row": 2}),
         "change a route with 10 000 open alerts": finished(
@@ -105,6 +135,7 @@ async def work_on(full: FullDatabase) -> dict[str, Work]:
         "revoke a key of 1 000 agents": asks("DELETE", f"/v1/keys/{key['id']}"),
         "change the retention": asks("PUT", "/v1/retention", json={"keep_events_days": 30, "keep_history_days": 400}),
         "delete a job with 100 000 runs": asks("DELETE", f"/v1/jobs/{number_of(full.job_prefix, 0)}"),
+        "delete a rule": asks("DELETE", f"/v1/rules/{rule['id']}"),
         "delete a customer": asks("DELETE", f"/v1/customers/{spare['id']}"),
         "decide again on 10 000 events": asks("POST", "/v1/events:retry-set-aside"),
     }
