@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.admin.audit import note
+from app.admin.audit import done_at, note
 from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
@@ -66,7 +66,8 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     if it was about a run that takes too long: that run is given up by the closing.
     """
     closed = [alert for alert in await alerts.lock_closed_at(tx, at) if alert.kind is not AlertKind.OVERRUN]
-    mine = [alert for alert in closed if (alert.closed_reason or "").startswith(_closed_by(by))]
+    own = await done_at(tx, by, "close", "alert", at)
+    mine = [alert for alert in closed if alert.id in own]
     reopened = await alerts.reopen(tx, mine)
     await restore_waiting(tx, {alert.id: alert.closed_reason or "" for alert in reopened}, by.at)
     for alert in reopened:
@@ -131,14 +132,10 @@ async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> No
         began = await runs.jobs_with_open_runs(tx, [job.id])
         since = overrun_since(job, None, (await proven_ends(tx, [job.id])).get(job.id))
         await save_jobs(tx, [replace(job, running_since=began.get(job.id), overrun_since=since)])
-    closed_reason = f"{_closed_by(by)}{reason}"
+    closed_reason = f"closed by {by.who}: {reason}"
     await alerts.close_alerts(tx, [(alert, closed_reason)], by.at)
     await suppress_waiting(tx, {alert_id: closed_reason})
     await note(tx, by, "close", "alert", alert_id, {"reason": reason})
-
-
-def _closed_by(by: Editor) -> str:
-    return f"closed by {by.who}: "
 
 
 async def _lock_open_alert(tx: WriteTx, alert_id: str) -> Alert:

@@ -9,9 +9,9 @@ from typing import Protocol
 from app.core.ids import new_id
 from app.domain.audit_entry import AuditEntry
 from app.domain.person import Person
-from app.store.edits import AUDIT
+from app.store.edits import AUDIT, ids_done_at
 from app.store.row_mapping import SEALED
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 
 
 class Actor(Protocol):
@@ -50,6 +50,13 @@ async def note(
     """Add one entry. `change` has the values of what was created or deleted, or [before, after] of each value that was changed."""
     plain = None if change is None else {name: _as_json(value) for name, value in change.items()}
     await AUDIT.insert(tx, AuditEntry(new_id("aud"), by.at, by.who, action, noun, item_id, plain, by.who_id))
+
+
+async def done_at(tx: ReadTx, by: Actor, action: str, noun: str, at: datetime) -> set[str]:
+    """Return the ids of the things to which this person or key did this at this moment, by its id: names are not unique."""
+    if by.who_id is None:
+        return set()
+    return await ids_done_at(tx, by.who_id, action, noun, at)
 
 
 def _as_json(value: object) -> object:

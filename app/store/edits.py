@@ -7,6 +7,7 @@ the ids of rows to change, in their order, from `follow_up.after` on; it only re
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, false, func, insert, or_, select, text, update
 
@@ -39,6 +40,12 @@ async def page_audit(
     return await AUDIT.page(
         tx, equals(audit, who=who, who_id=who_id, action=action, noun=noun, thing_id=thing_id), window
     )
+
+
+async def ids_done_at(tx: ReadTx, who_id: str, action: str, noun: str, at: datetime) -> set[str]:
+    """Return the ids of the things to which a person or key did this at one moment."""
+    mine = (audit.c.who_id == who_id) & (audit.c.action == action) & (audit.c.noun == noun) & (audit.c.at == at)
+    return set((await tx.connection.execute(select(audit.c.thing_id).where(mine))).scalars())
 
 
 async def insert_follow_up(tx: WriteTx, follow_up: FollowUp) -> None:

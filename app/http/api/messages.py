@@ -12,7 +12,6 @@ from app.core.errors import NotFound
 from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
-from app.domain.person import Role
 from app.domain.returned_mail import ReturnKind, Via
 from app.http.api.dependencies import Context, Operator, ScopedOperator, ScopedReader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
@@ -177,7 +176,7 @@ async def get_message(message_id: PathId, context: Context, caller: ScopedReader
 async def get_raw_message(message_id: PathId, context: Context, caller: ScopedReader) -> Response:
     """Return the finished bytes: the mail, or the JSON document of a webhook.
 
-    A key that only reads gets the mail without its signed links, by which one acts in the name of the recipient.
+    The signed links of a mail, by which one acts in the name of its recipient, are replaced, whatever the role of the key.
     """
     async with context.database.read() as tx:
         message = seen(await MESSAGES.get(tx, message_id), "message", caller)
@@ -187,9 +186,7 @@ async def get_raw_message(message_id: PathId, context: Context, caller: ScopedRe
     if takes_json(message.transport):
         return Response(bodies.webhook or b"", media_type="application/json")
     name = {"Content-Disposition": f'attachment; filename="{message_id}.eml"'}
-    mail = bodies.mail or b""
-    shown = mail if caller.has_role(Role.ADMINISTRATOR) else mail_without_tokens(mail)
-    return Response(shown, media_type="message/rfc822", headers=name)
+    return Response(mail_without_tokens(bodies.mail or b""), media_type="message/rfc822", headers=name)
 
 
 @router.post(

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from app.admin import alerts as admin_alerts
 from app.admin import messages as admin_messages
 from app.admin import silences as admin_silences
+from app.admin.audit import done_at
 from app.admin.editing import Editor
 from app.admin.teach import teach_event
 from app.context import AppContext
@@ -223,8 +224,9 @@ def _silence_of(one: NamedAlert, ends_at: datetime, length: str, comment: str | 
 
 
 async def _undo_silences(tx: WriteTx, at: datetime, by: Editor) -> int:
+    own = await done_at(tx, by, "create", "silence", at)
     page = await page_silences(tx, Window(_MOST_SILENCES), by.at, created_by=by.who, state="current")
-    mine = [silence for silence in page.items if silence.starts_at == at]
+    mine = [silence for silence in page.items if silence.id in own]
     for silence in mine:
         await admin_silences.delete_silence(tx, silence.id, by)
     return len(mine)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.compose import tick as compose
+from app.store.messages import bodies_of
 from tests.support.api import Api, serving
 
 CLICK = {"List-Unsubscribe": "One-Click"}
@@ -46,8 +47,10 @@ async def send_summary(api: Api, *addresses: str) -> tuple[dict[str, Any], dict[
 async def mails(api: Api) -> dict[str, EmailMessage]:
     found = {}
     for message in await api.items("/v1/messages"):
-        raw = (await api.ask("GET", f"/v1/messages/{message['id']}/raw")).content
-        found[message["address"]] = message_from_bytes(raw, policy=policy.default)
+        async with api.context.database.read() as tx:
+            sent = await bodies_of(tx, message["id"])
+        assert sent is not None
+        found[message["address"]] = message_from_bytes(sent.mail or b"", policy=policy.default)
     return found
 
 

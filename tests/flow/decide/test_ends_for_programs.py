@@ -37,7 +37,7 @@ async def report_failure(system: SystemUnderTest, to: dict[str, str]) -> str:
 
 
 def editor(system: SystemUnderTest) -> Editor:
-    return Editor("ann", system.context.clock(), system.context.wakeups.wake)
+    return Editor("ann", system.context.clock(), system.context.wakeups.wake, who_id="prs_" + "0" * 28)
 
 
 async def states_sent(system: SystemUnderTest) -> list[str]:

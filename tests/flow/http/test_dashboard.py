@@ -103,6 +103,24 @@ async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
 
 
+async def test_nobody_undoes_what_another_of_the_same_name_did(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        key = (await api.tell("POST", "/v1/keys", json={"kind": "admin", "name": "robin"}))["key"]
+        about = [{"field": field, "test": "is", "value": value} for field, value in (("agent", "a"), ("job", "b"))]
+        now = api.context.clock()
+        silence = {"matchers": about, "comment": "x", "starts_at": now.isoformat()}
+        silence |= {"ends_at": (now + timedelta(hours=1)).isoformat()}
+        made = await api.tell("POST", "/v1/silences", key=key, json=silence)
+        await api.tell("POST", f"/v1/alerts/{alert_id}:close", key=key, json={"reason": "done"})
+        closed_at = (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"]
+        for undo in (f"closed {closed_at}", f"silenced {made['starts_at']}"):
+            answer = await browser.send("/account", "/act/undo", undo=undo, back="/alerts")
+            assert "done=undone&n=0" in answer.headers["location"]
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] == closed_at
+        assert [one["id"] for one in await api.items("/v1/silences")] == [made["id"]]
+
+
 async def test_what_is_fixed_already_cannot_be_silenced_until_it_is_fixed(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
