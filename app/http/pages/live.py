@@ -16,14 +16,17 @@ from fastapi.responses import StreamingResponse
 from app.context import AppContext
 from app.core.errors import TocsinError
 from app.http.api.dependencies import Context
-from app.http.pages.session import SignedIn, SignedInPerson
+from app.http.pages.session import SignedIn, SignedInPerson, find_signed_in
 from app.store.alerts import Customers, state_of_alerts
 
 router = APIRouter(include_in_schema=False)
 
 _LOOK_EVERY_S, _SAY_EVERY_S = 2.0, 15.0
 _MOST_OF_PERSON, _MOST = 20, 1_000
-_STREAM_FOR_S = 600.0  # then the browser connects again, and its session is checked again
+_STREAM_FOR_S = 600.0  # then the browser connects again
+CHECK_SESSION_S = (
+    20.0  # a stream goes on for at most so long after its session was ended or its person sees other customers
+)
 
 
 class TooManyPages(TocsinError):
@@ -110,19 +113,33 @@ def streams_of(request: Request, context: AppContext) -> LiveStreams:
 
 async def _events(request: Request, context: AppContext, who: SignedIn) -> AsyncIterator[str]:
     with streams_of(request, context).opened(who.id, who.customers) as state:
-        async for event in _changes(request, state):
+        async for event in _changes(request, state, who):
             yield event
 
 
-async def _changes(request: Request, state: LiveState) -> AsyncIterator[str]:
+async def _changes(request: Request, state: LiveState, who: SignedIn) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     until, sent, sent_at = clock() + _STREAM_FOR_S, None, float("-inf")
+    checked_at = clock()
     yield "retry: 5000\n\n"
     while clock() < until and not request.app.state.is_stopping():
         found = sent
+        if clock() - checked_at >= CHECK_SESSION_S:
+            checked_at = clock()
+            if not await _may_still_listen(request, who):
+                return
         with suppress(TocsinError):  # without a word for a while the page says that it is not live
             found = await state.read()
             if found != sent or clock() - sent_at >= _SAY_EVERY_S:
                 sent, sent_at = found, clock()
                 yield f"event: state\ndata: {found}\n\n"
         await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _may_still_listen(request: Request, who: SignedIn) -> bool:
+    """Say whether the session still stands and its person sees the same customers. An open page is no use of the session."""
+    try:
+        now = await find_signed_in(request, is_use=False)
+    except TocsinError:  # the database cannot be read: the page says by itself that it is not live
+        return True
+    return now is not None and now.customers == who.customers

@@ -116,8 +116,8 @@ class SessionUse:
             log.warning("could not store when sessions were last used", cause=cause.detail)
 
 
-async def find_signed_in(request: Request) -> SignedIn | None:
-    """Return who sent the request; None where nobody is signed in."""
+async def find_signed_in(request: Request, *, is_use: bool = True) -> SignedIn | None:
+    """Return who sent the request; None where nobody is signed in. `is_use` False: the session ends for want of use all the same."""
     context: AppContext = request.app.state.context
     token = request.cookies.get(cookie_name(context), "")
     if not token or len(token) > _TOKEN_LONGEST:
@@ -130,8 +130,9 @@ async def find_signed_in(request: Request) -> SignedIn | None:
     session, person, stored, has_namesake = found
     if not hmac.compare_digest(stored, hashed) or session.is_over(context.clock()) or person.disabled_at is not None:
         return None
-    use: SessionUse = request.app.state.session_use
-    use.note(session.id)
+    if is_use:
+        use: SessionUse = request.app.state.session_use
+        use.note(session.id)
     return SignedIn(
         person=person,
         session=session,

@@ -1,5 +1,6 @@
 """The live updates of pages: of what the reader may see, and of a bounded number of pages."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from app.decide import tick as decide
 from app.domain.person import Role
+from app.http.pages import live
 from app.http.pages.live import LiveState, LiveStreams, TooManyPages
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person, token_in
@@ -57,6 +59,30 @@ def test_one_person_keeps_no_more_pages_live_than_some_and_all_together_neither(
 async def test_who_is_not_signed_in_hears_nothing(api: Api) -> None:
     async with browsing(api) as browser:
         assert (await browser.get("/live")).headers["location"] == "/sign-in?next=/live"
+
+
+@pytest.mark.parametrize("change", ["sign out everywhere", "other customers"])
+async def test_a_stream_ends_soon_after_its_session_or_its_rights_changed(
+    api: Api, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(live, "CHECK_SESSION_S", 0.0)
+    [customer] = await api.items("/v1/customers")
+    async with browsing(api) as owner, browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await owner.send(path, path)
+        reader = await person(api, "robin@example.org", Role.READER)
+        path = await link_for(api, reader)
+        await browser.send(path, path)
+        stream = asyncio.create_task(browser.get("/live"))
+        done, _ = await asyncio.wait([stream], timeout=0.5)
+        assert not done, "it goes on while nothing changes"
+        if change == "other customers":
+            sent = {"role": "reader", "sees": "chosen", "customer": customer["id"]}
+            await owner.send("/people", f"/people/{reader.id}", **sent)
+        else:
+            await owner.send("/people", f"/people/{reader.id}/end")
+        async with asyncio.timeout(10):
+            assert "event: state" in (await stream).text
 
 
 async def test_a_page_that_is_read_because_a_job_failed_counts_it(api: Api) -> None:
