@@ -5,13 +5,14 @@ show; each is also in the catalogs, with the same places for values. A text that
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from gettext import NullTranslations
 from http import HTTPStatus
 
 from markupsafe import Markup, escape
 
+Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
 _REFUSALS = (
@@ -65,7 +66,12 @@ class ErrorTexts:
 
 def refusal_text(detail: str, texts: NullTranslations) -> str | Markup:
     """Return the detail of an error in a language; text that is not translated is marked as English."""
-    for template, pattern in _PATTERNS:
+    return translated(detail, texts, _PATTERNS)
+
+
+def translated(detail: str, texts: NullTranslations, patterns: Patterns) -> str | Markup:
+    """Return a text in a language if a pattern fits it; else as it is, marked as English."""
+    for template, pattern in patterns:
         if found := pattern.fullmatch(detail):
             return texts.gettext(template) % found.groupdict()
     is_english = type(texts) is NullTranslations
@@ -133,8 +139,13 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
         return ErrorTexts(title, nothing, go_back)
 
 
+def patterns_of(templates: Iterable[str]) -> Patterns:
+    """Return what finds the texts that were made from these templates."""
+    return tuple((template, _pattern(template)) for template in templates)
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(_PLACE.sub(lambda found: f"(?P<{found[1]}>.{{1,300}})", re.escape(template)))
 
 
-_PATTERNS = tuple((template, _pattern(template)) for template in _REFUSALS)
+_PATTERNS = patterns_of(_REFUSALS)

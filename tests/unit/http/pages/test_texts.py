@@ -11,6 +11,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from app.http.pages import languages
+from app.http.pages.checks import check_text
+from app.http.pages.languages import translations
 
 _PAGES = Path(languages.__file__).parent
 _METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
@@ -64,3 +66,16 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
     chosen: str | None, accepted: str | None, expected: str
 ) -> None:
     assert languages.preferred_language(chosen, accepted) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        ("transport smtp", "Transport smtp"),
+        ("2 running, last heartbeat 3 s ago", "2 aktiv, letztes Lebenszeichen vor 3 s"),
+        ("not used recently; 0 waiting", "in letzter Zeit nicht benutzt; 0 warten"),
+        ("something <new>", '<span lang="en">something &lt;new&gt;</span>'),
+    ],
+)
+def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_where_not(found: str, shown: str):
+    assert check_text(found, translations("de")) == shown
