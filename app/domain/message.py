@@ -59,7 +59,7 @@ class Parcel:
     `address` is a mail address (smtp, graph, mapi, file) or a URL or host (programs). `body` is a MIME message with CRLF line ends
     for mail transports, a JSON document for transports to programs. `options` are those of the recipient's address when the attempt
     begins; `ended` has the alerts of the document that were closed by then, with the time;
-    `open_again`, those of which a newer one of the same job and kind is open, with its severity. `envelope_sender` is where a mail that cannot be delivered comes back to
+    `open_again`, those whose service another open alert has too, with the severity that counts. `envelope_sender` is where a mail that cannot be delivered comes back to
     (RFC 5321 section 4.1.1.2), for transports that can set it; None: the sender of the mail itself.
     """
 
@@ -91,7 +91,7 @@ _MAIL_TRANSPORTS = frozenset({"smtp", "graph", "mapi", "file"})
 # Programs that keep the state of each alert: summaries mean nothing to them, and an end must reach them.
 KEEPS_STATES = frozenset({"alertmanager", "pagerduty", "opsgenie", "syslog", "snmp", "icinga2", "nagios", "zabbix"})
 
-# They keep one state for each service that an alert is about, not for each alert: a late end must not hide a newer alert of the same kind.
+# They keep one state for each service, not for each alert: the end of one alert must not hide another one that is open.
 KEEPS_SERVICES = frozenset({"icinga2", "nagios", "zabbix"})
 
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, String, Update, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, String, Update, bindparam, delete, func, insert, or_, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity, StoredEvent
@@ -192,24 +193,46 @@ async def has_open_alert(tx: ReadTx, customer_id: str, agent_id: str, job_id: st
     return (await tx.connection.execute(select(own.id).where(*wanted).limit(1))).first() is not None
 
 
-async def open_again(tx: ReadTx, ids: Collection[str]) -> dict[tuple[str, str], str]:
-    """Return the severity of the open alert of the same subject and kind, by the id of a closed one and the recipient that was sent the open one."""
-    closed, newer = alerts.alias("closed"), alerts.alias("newer")
-    same = (
-        newer.c.customer_id == closed.c.customer_id,
-        newer.c.subject_id == closed.c.subject_id,
-        newer.c.kind == closed.c.kind,
-        newer.c.closed_at.is_(None),
+class OpenState(NamedTuple):
+    """An open alert that a recipient was notified of, with what the name of a service may contain."""
+
+    recipient_id: str
+    id: str
+    kind: str
+    severity: str
+    customer: str
+    agent: str
+    job: str | None
+    activity: str | None
+
+
+async def open_states_of(tx: ReadTx, recipient_ids: Collection[str], kinds: Collection[str]) -> list[OpenState]:
+    """Return the open alerts of these kinds that each of these recipients was notified of."""
+    columns = (
+        notices.c.recipient_id,
+        alerts.c.id,
+        alerts.c.kind,
+        alerts.c.severity,
+        customers.c.name,
+        agents.c.name,
+        jobs.c.name,
+        jobs.c.activity,
     )
-    is_sent = notices.c.alert_id == newer.c.id, notices.c.state == NoticeState.WORDED
     query = (
-        select(closed.c.id, notices.c.recipient_id, newer.c.severity)
-        .join(newer, and_(*same))
-        .join(notices, and_(*is_sent))
-        .where(closed.c.id.in_(ids), closed.c.closed_at.is_not(None), notices.c.recipient_id.is_not(None))
+        select(*columns)
+        .distinct()
+        .join_from(alerts, notices, notices.c.alert_id == alerts.c.id)
+        .join(customers, customers.c.id == alerts.c.customer_id)
+        .join(agents, agents.c.id == alerts.c.agent_id)
+        .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
+        .where(
+            alerts.c.closed_at.is_(None),
+            alerts.c.kind.in_(kinds),
+            notices.c.state == NoticeState.WORDED,
+            notices.c.recipient_id.in_(recipient_ids),
+        )
     )
-    rows = await tx.connection.execute(query) if ids else ()
-    return {(row.id, row.recipient_id): row.severity for row in rows}
+    return [OpenState(*row) for row in await tx.connection.execute(query)]
 
 
 async def closed_between(tx: ReadTx, since: datetime, until: datetime) -> list[str]:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from app.deliver.transports.check_state import check_state, service_alerts
-from app.deliver.transports.document_alerts import BadDocument, DocumentAlert
+from app.deliver.transports.check_state import check_state, item_key, service_alerts
+from app.deliver.transports.document_alerts import BadDocument
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.program_socket import SocketExchange, exchange
 from app.deliver.transports.public_only import PublicOnly
@@ -23,7 +23,6 @@ PORT = 10051
 _HEADER = struct.Struct("<4sBII")
 _MAGIC, _PLAIN, _ANSWER_MOST = b"ZBXD", 1, 64 * 1024
 _COUNTS = re.compile(r"processed: (\d+); failed: (\d+); total: (\d+)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class ZabbixTransport:
@@ -60,14 +59,6 @@ def _body(parcel: Parcel) -> bytes:
         key = item_key(alert, options.key)
         values[state.host, key] = {"host": state.host, "key": key, "value": str(state.state)}
     return json.dumps({"request": "sender data", "data": list(values.values())}, ensure_ascii=False).encode()
-
-
-def item_key(alert: DocumentAlert, template: str) -> str:
-    """Return an item's key. Its parameters are filled in quoted, so that no name of a job can add one."""
-    quoted = {name: _CONTROL.sub(" ", text).replace("\\", "/").replace('"', "'") for name, text in alert.fields.items()}
-    return DocumentAlert(alert.id, alert.what, alert.opened_at, alert.closed_at, alert.acknowledged_at, quoted).fill(
-        template
-    )
 
 
 async def _read(stream: httpcore.AsyncNetworkStream) -> Outcome:

@@ -55,6 +55,46 @@ async def send_all(system: SystemUnderTest) -> list[int]:
     return sent
 
 
+async def report_as(system: SystemUnderTest, activity: str, outcome: str) -> None:
+    """Report a run of one of two jobs, which have the same service in Icinga: the default name says nothing of the activity."""
+    await system.receive(job="db", activity=activity, outcome=outcome)
+    await system.decide()
+    system.pass_time(minutes=12)
+    await compose.tick(system.context)
+
+
+async def use_icinga(system: SystemUnderTest, *transports: dict[str, object]) -> None:
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(recipients).values(transports=list(transports) or [ICINGA]))
+
+
+async def test_the_success_of_a_job_does_not_hide_the_failure_of_another_one_with_the_same_service(
+    system: SystemUnderTest,
+) -> None:
+    await use_icinga(system)
+    for activity in ("backup", "verify"):
+        await report_as(system, activity, "failure")
+    assert await send_all(system) == [CRITICAL, CRITICAL]
+    await report_as(system, "backup", "success")
+    [sent] = await take(system)
+    [alert] = service_alerts(sent.parcel)
+    assert (check_state(alert, ServiceNames()).state, alert.is_over) == (CRITICAL, False)
+    assert "another open alert has this service" in check_state(alert, ServiceNames()).output
+    async with system.context.database.write() as tx:
+        await settle_results(tx, [AttemptResult(sent.claim, Sent("200", "ok"))], system.time[0])
+    await report_as(system, "verify", "success")
+    assert await send_all(system) == [OK]
+
+
+async def test_names_with_the_activity_are_of_two_services(system: SystemUnderTest) -> None:
+    await use_icinga(system, {**ICINGA, "options": {"service": "{job} {activity} {kind}"}})
+    for activity in ("backup", "verify"):
+        await report_as(system, activity, "failure")
+    assert await send_all(system) == [CRITICAL, CRITICAL]
+    await report_as(system, "backup", "success")
+    assert await send_all(system) == [OK]
+
+
 async def test_an_opening_and_an_end_that_were_held_up_do_not_hide_a_newer_failure(system: SystemUnderTest) -> None:
     async with system.context.database.write() as tx:
         await tx.connection.execute(update(recipients).values(transports=[ICINGA]))
