@@ -13,8 +13,8 @@ from functools import partial
 
 from app.admin import follow_ups, purge
 from app.compose import canaries as compose_canaries
+from app.compose import deleted_ends, refresh
 from app.compose import probe as compose_probe
-from app.compose import refresh
 from app.compose import tick as compose
 from app.context import AppContext
 from app.core import metrics
@@ -175,6 +175,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("disk space", disk_space.tick, every=5, after=_SECOND)
         stage("uncomposed", uncomposed.tick, every=60, after=20)
         stage("ends for programs", unended.make_tick(), every=60, after=20)
+        stage("ends of deleted jobs", deleted_ends.tick, every=30, after=20)
         stage("canaries", canaries.tick, every=15, after=_SECOND)
         stage("send canaries", compose_canaries.tick, every=15, after=_SECOND)
         stage("learn", learn.tick, every=30, after=_THIRD)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.sql.base import Executable
 
 from app.core.ids import first_id_at
@@ -20,7 +20,7 @@ from app.domain.alert import Alert, AlertKind
 from app.domain.event import HABIT, READING
 from app.domain.mail_views import AlertView
 from app.domain.message import SETTLED_STATES, Bodies, Message, MessageState
-from app.domain.notice import URGENCY_CANARY, Notice, NoticeState
+from app.domain.notice import URGENCY_CANARY, Notice, NoticeKind, NoticeState
 from app.domain.recipient import Address
 from app.domain.uncomposed import unmark
 from app.domain.zone_hint import RUNS_READ, zone_hint
@@ -349,3 +349,58 @@ def _refreshes_of(recipient_id: str, to: Address, now: datetime) -> tuple[Column
         messages.c.transport == to.transport,
         messages.c.is_alert.is_(False),
     )
+
+
+class UnendedAlert(NamedTuple):
+    """A closed alert of a deleted job or agent that a recipient was sent, and not the end of it. `body`: the document that reported it."""
+
+    alert_id: str
+    customer_id: str
+    closed_at: datetime
+    reason: str
+    recipient_id: str
+    body: bytes | None
+
+
+async def unended_of_deleted(
+    tx: ReadTx, recipient_ids: Collection[str], since: datetime, limit: int
+) -> list[UnendedAlert]:
+    """Return those that were closed after `since` and reported to these recipients, one for each alert and recipient."""
+    ends = notices.alias("ends")
+    is_ended = (
+        select(ends.c.id)
+        .where(
+            ends.c.alert_id == alerts.c.id,
+            ends.c.recipient_id == notices.c.recipient_id,
+            ends.c.what == NoticeKind.RECOVERED,
+        )
+        .exists()
+    )
+    query = (
+        select(
+            alerts.c.id,
+            alerts.c.customer_id,
+            alerts.c.closed_at,
+            alerts.c.closed_reason,
+            notices.c.recipient_id,
+            bodies.c.webhook,
+        )
+        .join_from(alerts, notices, notices.c.alert_id == alerts.c.id)
+        .outerjoin(bodies, bodies.c.message_id == notices.c.message_id)
+        .outerjoin(agents, agents.c.id == alerts.c.agent_id)
+        .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
+        .where(
+            alerts.c.closed_at > since,
+            or_(agents.c.id.is_(None), and_(alerts.c.job_id.is_not(None), jobs.c.id.is_(None))),
+            notices.c.state == NoticeState.WORDED,
+            notices.c.recipient_id.in_(recipient_ids),
+            ~is_ended,
+        )
+        .order_by(alerts.c.id, notices.c.id.desc())
+        .limit(limit)
+    )
+    found: dict[tuple[str, str], UnendedAlert] = {}
+    for row in await tx.connection.execute(query):
+        one = UnendedAlert(*row)
+        found.setdefault((one.alert_id, one.recipient_id), one._replace(reason=one.reason or "closed"))
+    return list(found.values())

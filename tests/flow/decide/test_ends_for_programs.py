@@ -9,6 +9,8 @@ from sqlalchemy import update
 
 from app.admin.alerts import close_alert, undo_closing
 from app.admin.editing import Editor
+from app.admin.jobs import delete_job
+from app.compose import deleted_ends
 from app.compose import tick as compose
 from app.decide import unended
 from app.store.tables import alerts, messages
@@ -88,4 +90,29 @@ async def test_people_get_no_mail_about_what_one_of_them_closed(system: SystemUn
     system.pass_time(minutes=5)
     await unended.make_tick()(system.context)
     await compose.tick(system.context)
+    assert len(await system.mails(messages.c.is_alert)) == 1
+
+
+async def test_the_alert_of_a_deleted_job_ends_there_once_with_the_names_that_it_had(system: SystemUnderTest):
+    alert_id = await report_failure(system, ICINGA)
+    [alert] = await system.rows(alerts)
+    await delete_job(system.context.database, alert.job_id, editor(system))
+    for _ in range(3):
+        await deleted_ends.tick(system.context)
+        await unended.make_tick()(system.context)
+        assert await states_sent(system) == ["opened", "recovered"]
+        system.pass_time(minutes=5)
+    [_, row] = await system.mails(messages.c.transport == "icinga2")
+    [ended] = json.loads(row.webhook)["data"]["alerts"]
+    assert (ended["id"], ended["job"], ended["agent"]) == (alert_id, "db", "sql01")
+    assert ended["closed_reason"] == "closed: the job was deleted by ann"
+    assert ended["closed_at"] is not None
+    assert row.is_alert
+
+
+async def test_nobody_else_gets_a_message_about_a_deleted_job(system: SystemUnderTest):
+    await report_failure(system, ANN)
+    [alert] = await system.rows(alerts)
+    await delete_job(system.context.database, alert.job_id, editor(system))
+    await deleted_ends.tick(system.context)
     assert len(await system.mails(messages.c.is_alert)) == 1
