@@ -31,6 +31,12 @@ NOT_LET_IN = Counter(
     ["rule"],
     registry=HTTP,
 )
+REQUESTS_REFUSED = Counter(
+    "tocsin_requests_refused",
+    "Requests with events that were refused as a whole, or their rest, by the error code.",
+    ["code"],
+    registry=HTTP,
+)
 OVER_BUDGET = Counter(
     "tocsin_events_over_budget",
     "Events beyond a budget of their key, by the budget: routine that was refused, and failures of new agents and jobs that are reported under the key.",

@@ -11,7 +11,7 @@ from functools import partial
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import BadInput, NotLetIn, OverBudget, Overloaded, TooLarge, Unavailable
+from app.core.errors import BadInput, NotLetIn, OverBudget, Overloaded, TocsinError, TooLarge, Unavailable
 from app.core.log import log
 from app.domain.budget import Budget
 from app.domain.enrolment import refuse_rejected
@@ -32,7 +32,8 @@ from app.intake.dialects.make_event import (
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent
-from app.intake.reading_process import WAIT_S, NotRead, ReadingProcesses
+from app.intake.reading_child import Pieces
+from app.intake.reading_process import WAIT_S, NotRead, ReadingProcesses, ReadTooSlowly
 from app.intake.refused_reports import RefusedCounts
 from app.intake.rule_events import decide_by_rules, is_read_from_words
 from app.intake.validate import Sender
@@ -41,12 +42,16 @@ from app.intake.validated_body import (
     ValidatedBody,
     takes_long,
     validate_body,
+    validate_in_parts,
     validate_parsed,
 )
+from programs.protocol import report as protocol
 
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
 # Bytes of a tool's request. A larger one is read in another process: to read texts costs far more than to parse JSON.
 READ_AT_ONCE = 2 * 1024
+SLOW_RETRY_S = 60
+BODY_PATIENCE = 6.0  # a body of events is refused if it is not read, while of a report that is not read to its end the beginning is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,16 @@ class Intake:
         try:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
-            work = partial(validate_body, body, sender, self._context.clock(), self._limits, rules)
-            validated = await self._validate_large(sender, work) if takes_long(body.data) else work()
-        except BadInput as cause:
-            self._note_refused(sender, sender.agent, cause.code, cause.detail)
+            inputs = (body, sender, self._context.clock(), self._limits, rules)
+            parts = (
+                await self._validate_large(sender, partial(validate_in_parts, *inputs))
+                if takes_long(body.data)
+                else [validate_body(*inputs)]
+            )
+        except (BadInput, Overloaded) as cause:
+            self._note_refused_request(sender, [sender.agent], cause)
             raise
-        result = await self._store(validated, sender, len(body.data))
+        result = await self._store_parts(parts, sender, len(body.data))
         if result.rejected:
             metrics.EVENTS.labels("rejected", "").inc(len(result.rejected))
         return result
@@ -105,7 +114,7 @@ class Intake:
         try:
             body = await read_tool_body(receive, encoding, self._context.settings.batch_limit)
         except BadInput as cause:
-            self._note_refused(sender, sender.agent, cause.code, cause.detail)
+            self._note_refused_request(sender, [sender.agent], cause)
             raise
         whole = replace(request, body=body.data, is_cut=body.is_cut)
         return await self.accept_tool_request_with_body(tool, dialect, whole, sender)
@@ -222,14 +231,23 @@ class Intake:
         except NotRead:
             return None
 
-    async def _validate_large(self, sender: Sender, work: Callable[[], ValidatedBody]) -> ValidatedBody:
-        """Validate a large body in another process. Raises BadInput, TooLarge if it takes too long, and Overloaded.
+    async def _validate_large(
+        self, sender: Sender, work: Callable[[], Pieces[ValidatedBody]]
+    ) -> Sequence[ValidatedBody]:
+        """Validate a large body in another process. Raises BadInput, TooLarge if it cannot be read, and Overloaded.
 
         Where no process can do it, for example because a slow machine has not started one yet, a thread does it, one body at a time:
         requests of others then wait for one call of the JSON parser, but no report is refused for the state of our processes.
         """
         try:
-            return await self.readers.run(f"{sender.customer_id} {sender.agent_id}", work)
+            return await self.readers.run(f"{sender.customer_id} {sender.agent_id}", work, patience=BODY_PATIENCE)
+        except (
+            ReadTooSlowly
+        ) as cause:  # a fault of this machine: a refusal for good would lose what a faster one can read
+            log.error("a large body of events was not parsed in time", cause=str(cause))
+            slow = Overloaded(f"the body could not be parsed in time: {cause}; send it again, or in parts")
+            slow.retry_after = SLOW_RETRY_S
+            raise slow from cause
         except NotRead as cause:
             if not cause.may_succeed_later:
                 log.warning("a large body of events was not parsed", cause=str(cause))
@@ -262,8 +280,44 @@ class Intake:
     def _validate(self, parsed: ParsedBody, sender: Sender, flags: Sequence[str] = ()) -> ValidatedBody:
         return validate_parsed(parsed, sender, self._context.clock(), self._limits, flags)
 
+    async def _store_parts(self, parts: Sequence[ValidatedBody], sender: Sender, size: int) -> IntakeResult:
+        """Store a body part by part. Raises Overloaded and Unavailable; what was stored before stays, and is a duplicate when it is sent again."""
+        if len(parts) == 1:
+            return await self._store(parts[0], sender, size)
+        total = sum(len(part.events) for part in parts)
+        results: list[IntakeResult] = []
+        try:
+            with self.commits.holding_a_place(total, size):
+                for part in parts:
+                    share = size * len(part.events) // max(1, total)
+                    results.append(await self._store(part, sender, share, has_place=True))
+                    await asyncio.sleep(0)  # a part of which nothing is to be stored has not waited
+        except (Overloaded, Unavailable) as cause:
+            self._note_refused_request(sender, [name for part in parts[len(results) :] for name in part.agents], cause)
+            raise
+        rejected = [one for result in results for one in result.rejected]
+        answers = [result.over_budget for result in results if result.over_budget is not None]
+        over_budget = max(answers, key=lambda answer: answer.retry_after, default=None)
+        if over_budget is not None and sender.key is not None:  # so that all that was refused finds room
+            now = self._context.clock().timestamp()
+            count = sum(one.code == over_budget.code for one in rejected)
+            budget = Budget(over_budget.code.removeprefix(protocol.LATER))
+            over_budget = self.budgets.meter(sender.key, now).over(budget, count, now)
+        return IntakeResult(
+            sum(result.accepted for result in results),
+            sum(result.duplicates for result in results),
+            rejected,
+            over_budget,
+        )
+
     async def _store(
-        self, validated: ValidatedBody, sender: Sender, size: int, over: OverBudget | None = None
+        self,
+        validated: ValidatedBody,
+        sender: Sender,
+        size: int,
+        over: OverBudget | None = None,
+        *,
+        has_place: bool = False,
     ) -> IntakeResult:
         refusal: BudgetRefusal | None = None
         if sender.key is not None and validated.events:
@@ -282,10 +336,10 @@ class Intake:
             else:
                 validated.events[index] = validated.events[index]._replace(agent_id=agent_id)
         try:
-            batch = await self.commits.store(validated.events, unknown, size, sender.key)
+            batch = await self.commits.store(validated.events, unknown, size, sender.key, has_place=has_place)
         except (Overloaded, Unavailable) as cause:
-            for agent in validated.agents:
-                self._note_refused(sender, agent, cause.code, cause.detail)
+            if not has_place:  # otherwise it is counted with the rest of the body
+                self._note_refused_request(sender, validated.agents, cause)
             raise
         if batch.refused or batch.unstorable or batch.not_let_in:
             over_budget = self._reject(batch, validated) or over_budget
@@ -327,6 +381,12 @@ class Intake:
             agent = sender.agent or validated.refused_agents.get(one.index)
             self._note_refused(sender, agent, one.code, one.detail)
         return rejected
+
+    def _note_refused_request(self, sender: Sender, agents: Sequence[str | None], cause: TocsinError) -> None:
+        """Count a request that was refused as a whole, or its rest, and each report of an agent in it."""
+        metrics.REQUESTS_REFUSED.labels(cause.code).inc()
+        for agent in agents:
+            self._note_refused(sender, agent, cause.code, cause.detail)
 
     def _note_refused(self, sender: Sender, agent: str | None, code: str, detail: str) -> None:
         """Count a refused report of an agent, for the alert about a run that did not come."""

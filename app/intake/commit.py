@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from app.context import AppContext
 from app.core import metrics
@@ -72,23 +72,38 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._is_closing = False
 
+    @contextlib.contextmanager
+    def holding_a_place(self, events: int, size: int) -> Iterator[None]:
+        """Count a body that is stored in parts, as long as it is in memory. Raises Overloaded before any of it is stored."""
+        self._check_room(events, size)
+        self._queued_events += events
+        self._queued_bytes += size
+        try:
+            yield
+        finally:
+            self._queued_events -= events
+            self._queued_bytes -= size
+
     async def store(
-        self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int, key: SenderKey | None = None
+        self,
+        events: list[NewEvent],
+        unknown: dict[int, AskedAgent],
+        size: int,
+        key: SenderKey | None = None,
+        *,
+        has_place: bool = False,
     ) -> Batch:
         """Wait until the events are committed, and return the batch with their results. Raises Overloaded, Unavailable.
 
-        A caller that is cancelled stops waiting; its events are committed all the same.
+        A caller that is cancelled stops waiting; its events are committed all the same. `has_place`: they are counted already.
         """
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
         writing = self._context.database.writing
         if writing.is_saving_room and all(is_routine(event.outcome, event.severity) for event in events):
             writing.refuse_routine()
-        if self._queued_events and (
-            self._queued_events + len(events) > self._context.settings.intake_queue
-            or self._queued_bytes + size > MAX_QUEUE_BYTES
-        ):
-            raise Overloaded("too many events are waiting to be stored; try again")
+        if not has_place:
+            self._check_room(len(events), size)
         batch = Batch(events, unknown, size, asyncio.get_running_loop().create_future(), key)
         self._queued_events += len(events)
         self._queued_bytes += size
@@ -98,6 +113,13 @@ class GroupCommit:
         if batch.error is not None:
             raise batch.error
         return batch
+
+    def _check_room(self, events: int, size: int) -> None:
+        if self._queued_events and (
+            self._queued_events + events > self._context.settings.intake_queue
+            or self._queued_bytes + size > MAX_QUEUE_BYTES
+        ):
+            raise Overloaded("too many events are waiting to be stored; try again")
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

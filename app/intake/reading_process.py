@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 from app.core.errors import BadInput
 from app.core.log import log
-from app.intake.reading_child import CPU_S, LENGTH, cpu_seconds
+from app.intake.reading_child import CALL, CPU_S, LENGTH, Pieces, PiecesFollow, StoppedAfter, cpu_seconds
 
 T = TypeVar("T")
 
@@ -42,6 +42,10 @@ class NotRead(Exception):
         self.may_succeed_later = may_succeed_later
 
 
+class ReadTooSlowly(NotRead):
+    """The work took more CPU time than it may. The same work may succeed on a faster machine, or on this one when it is not busy."""
+
+
 class ReadingProcesses:
     """Up to two processes, which are started when they are needed and stay. Those who wait take turns by sender.
 
@@ -56,8 +60,11 @@ class ReadingProcesses:
         self._count = 0
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def run(self, sender: str, work: Callable[[], T]) -> T:
-        """Return the result of `work`, a function without arguments that can be pickled. Raises NotRead, and the BadInput that the work raises."""
+    async def run(self, sender: str, work: Callable[[], T], *, patience: float = 1.0) -> T:
+        """Return the result of `work`, a function without arguments that can be pickled. Raises NotRead, and the BadInput that the work raises.
+
+        `patience`: how many times as long as usual the work may take. A result of Pieces is loaded piece by piece.
+        """
         call = pickle.dumps(work)
         try:
             async with asyncio.timeout(WAIT_S):
@@ -71,7 +78,7 @@ class ReadingProcesses:
                     process = await self._take()
             except TimeoutError:
                 raise NotRead("the process that reads it has not started yet", may_succeed_later=True) from None
-            is_read, answer = await _ask(process, call)
+            is_read, answer = await _ask(process, call, cpu_seconds(call, patience))
             self._busy.discard(process)
             self._free.append(process)
             process = None
@@ -85,6 +92,8 @@ class ReadingProcesses:
             self._pass_turn()
         if isinstance(answer, BadInput):
             raise answer
+        if isinstance(answer, StoppedAfter):
+            raise ReadTooSlowly(f"it takes too long to read: more than {answer.seconds:.0f} s of CPU time")
         if not is_read:
             raise NotRead(str(answer))
         return cast(T, answer)
@@ -168,19 +177,29 @@ class ReadingProcesses:
         self._free.append(process)
 
 
-async def _ask(process: asyncio.subprocess.Process, call: bytes) -> tuple[bool, object]:
+async def _ask(process: asyncio.subprocess.Process, call: bytes, cpu_s: float) -> tuple[bool, object]:
     source, target = process.stdout, process.stdin
     if source is None or target is None:
         raise EOFError
-    async with asyncio.timeout(ANSWER_S / CPU_S * cpu_seconds(call)):
-        target.write(LENGTH.pack(len(call)))
+    async with asyncio.timeout(ANSWER_S / CPU_S * cpu_s):
+        target.write(CALL.pack(len(call), cpu_s))
         target.write(call)
         await target.drain()
-        (length,) = LENGTH.unpack(await source.readexactly(LENGTH.size))
-        if length > _ANSWER_MOST:
-            raise EOFError
-        is_read, answer = pickle.loads(await source.readexactly(length))  # noqa: S301  (from our own code)
+        is_read, answer = pickle.loads(await _read_frame(source))  # noqa: S301  (from our own code)
+        if isinstance(answer, PiecesFollow):
+            pieces = []
+            for _ in range(answer.count):
+                pieces.append(pickle.loads(await _read_frame(source)))  # noqa: S301  (from our own code)
+                await asyncio.sleep(0)  # what follows may be here already
+            answer = Pieces(pieces)
     return is_read, answer
+
+
+async def _read_frame(source: asyncio.StreamReader) -> bytes:
+    (length,) = LENGTH.unpack(await source.readexactly(LENGTH.size))
+    if length > _ANSWER_MOST:
+        raise EOFError
+    return await source.readexactly(length)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -3,7 +3,7 @@
 It needs nothing of the process that serves requests, so that a large body can be parsed and validated in a process that reads reports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from app.intake.body import RequestBody
 from app.intake.budgets import LOG_KEPT, BudgetRefusal
 from app.intake.clocks import move_back_leads
 from app.intake.parse import EventRejection, ParsedBody, parse_events
+from app.intake.reading_child import Pieces
 from app.intake.rule_events import decide_by_rules
 from app.intake.sanitize import truncate_middle
 from app.intake.validate import Sender, resolve_agent_name, validate_event
@@ -21,6 +22,8 @@ from app.store.intake import NewEvent
 
 # Larger bodies, and those with more objects, are not parsed between the requests of others: 16 MiB took 0.3 to 2.4 s.
 BYTES_AT_ONCE, OBJECTS_AT_ONCE = 256 * 1024, 500
+# Events of a body that are stored in one transaction: more would hold the event loop, and the writer of the database, for too long.
+EVENTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,28 @@ class ValidatedBody:
         default_factory=dict
     )  # index in the body -> why its agent is refused
     refused_agents: dict[int, str] = field(default_factory=dict)  # index in the body -> the agent of a refused event
+
+    def cut(self, size: int) -> Iterator["ValidatedBody"]:
+        """Yield the events in parts of so many of the body, with what is refused of them."""
+        parts: dict[int, ValidatedBody] = {}
+
+        def part_of(index: int) -> ValidatedBody:
+            return parts.setdefault(index // size, ValidatedBody([], [], {}, [], []))
+
+        for place, (event, index, agent) in enumerate(zip(self.events, self.indexes, self.agents, strict=True)):
+            part = part_of(index)
+            if place in self.unknown:
+                part.unknown[len(part.events)] = self.unknown[place]
+            part.events.append(event)
+            part.indexes.append(index)
+            part.agents.append(agent)
+        for one in self.rejected:
+            part_of(one.index).rejected.append(one)
+        for index, refusal in self.not_let_in.items():
+            part_of(index).not_let_in[index] = refusal
+        for index, agent in self.refused_agents.items():
+            part_of(index).refused_agents[index] = agent
+        yield from (parts[number] for number in sorted(parts))
 
     def refuse(self, refusal: BudgetRefusal) -> None:
         """Move the refused events to the rejected ones, and cut the logs of the others where the bytes of the day are used up."""
@@ -85,6 +110,13 @@ def validate_body(
         ]
         parsed = replace(parsed, events=events)
     return validate_parsed(parsed, sender, received_at, limits)
+
+
+def validate_in_parts(
+    body: RequestBody, sender: Sender, received_at: datetime, limits: BodyLimits, rules: Sequence[MailRule]
+) -> Pieces[ValidatedBody]:
+    """Validate a body, and return the parts in which its events are stored. Raises BadInput if it cannot be parsed."""
+    return Pieces(validate_body(body, sender, received_at, limits, rules).cut(EVENTS_AT_ONCE))
 
 
 def validate_parsed(

@@ -45,6 +45,12 @@ def json_bodies() -> Iterator[tuple[str, bytes]]:
     yield "a long string", json.dumps({"agent": "a", "job": "j", "log": "\u2028\x1b[" * (SIZE // 10)}).encode()
     yield "empty events", b"[" + b"{}," * (SIZE // 3) + b"{}]"
     yield "small events", b"[" + b",".join([b'{"agent":"a","job":"j","outcome":"success"}'] * 9000) + b"]"
+    yield "numbers", b"[" + b"1," * 9_999 + b"1]"
+    failure = {"job": "j", "outcome": "failure", "labels": {"a": "b"}, "metrics": {"bytes": 1}}
+    new = [failure | {"agent": f"host{n}", "job": f"job{n}"} for n in range(10_000)]
+    yield "failures of new agents", json.dumps(new).encode()
+    yield "long messages", json.dumps([failure | {"agent": "a", "message": "x" * 1_300}] * 10_000).encode()
+    yield "all of them refused", json.dumps([failure | {"agent": ""}] * 10_000).encode()
 
 
 def packed_bodies() -> Iterator[tuple[str, bytes]]:

@@ -76,7 +76,8 @@ _PROBLEMS = {
     422: "No event is valid; `rejected` has the reasons.",
     429: "The key is beyond a budget, which `code` names. `rejected` has the events that were refused for now: send them again after "
     "`Retry-After` seconds. All others, such as failures, were committed; to send the whole request again does no harm if its events have keys.",
-    503: "Nothing was stored; send the request again after `Retry-After` seconds.",
+    503: "Not everything was stored, and of up to 1000 events nothing; send the request again after `Retry-After` seconds. "
+    "Events with keys that were stored already then count as duplicates.",
 }
 _REQUEST: dict[str, Any] = {
     "security": SECURITY,

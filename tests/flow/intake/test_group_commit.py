@@ -64,12 +64,12 @@ def slow_first_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     all_arrived = asyncio.Event()
     store, transact = GroupCommit.store, GroupCommit._commit_once
 
-    async def count_requests(self: GroupCommit, *arguments: Any) -> Any:
+    async def count_requests(self: GroupCommit, *arguments: Any, **options: Any) -> Any:
         nonlocal arrived
         arrived += 1
         if arrived == 200:
             all_arrived.set()
-        return await store(self, *arguments)
+        return await store(self, *arguments, **options)
 
     async def wait_for_requests(self: GroupCommit, parts: list[Any]) -> None:
         await all_arrived.wait()
