@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-all test-windows test-monitoring lint format hooks bench soak chaos fuzz openapi docs pictures messages assets wheel lock relay msi reporter clean
+.PHONY: help run demo venv test test-all test-windows test-monitoring monitoring-table lint format hooks bench soak chaos fuzz openapi docs pictures messages assets wheel lock relay msi reporter clean
 
 BIN := .venv/bin
 # Each file's tests run in one worker: the tests of a file share the services that they start.
@@ -48,9 +48,13 @@ test-all: .venv/.test .venv-tools/.tools ## every test, also those that take lon
 test-windows: .venv/.test ## the Windows relay under Wine, with more kills than test-all
 	@WINDOWS_KILLS=1 $(BIN)/python -m pytest tests/windows --all $(ARGS)
 
-test-monitoring: .venv/.test ## watch the service by real monitoring programs (Prometheus, Nagios, Icinga); installs them (as root, by apt) or names them
+test-monitoring: .venv/.test ## watch the service by real monitoring programs (Prometheus, Nagios, Zabbix ...) and measure them; installs them (as root, by apt) or names them
 	@.ci/packages
+	@rm -rf build/monitoring
 	@$(BIN)/python -m pytest tests/monitoring --all $(ARGS)
+
+monitoring-table: .venv/.runtime ## write the README's table of monitoring systems from what the last test-monitoring measured
+	@$(BIN)/python -m docs.monitoring_table
 
 lint: .venv/.test ## style, types and the order of imports
 	@$(BIN)/ruff check

@@ -35,8 +35,10 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Adapt links that leave docs/, and those of the README, which lies above it."""
     if page.file.src_uri in PAGES.values():
         return re.sub(r"\]\(docs/", "](", markdown)
+    up = page.file.src_uri.count("/")
+    markdown = markdown.replace("](" + "../" * (up + 1) + "README.md", "](" + "../" * up + "index.md")
     return re.sub(
         r"\]\((?:\.\./)+(?=(?:CHANGELOG|CONTRIBUTING|SECURITY|LICENSE|deploy|openapi)\b)",
-        lambda _: "](" + "../" * page.file.src_uri.count("/"),
+        lambda _: "](" + "../" * up,
         markdown,
     )

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.alertmanager import alertmanager
+from tests.support.measured import Measured, version_of
 from tests.support.running import CLIENT, LOG, Running, serving, wait_until
 
 SECRET = "a-bearer-token-that-nobody-may-see"
@@ -69,16 +70,19 @@ def test_a_failure_fires_and_a_success_ends_it(pushing: Pushing, tmp_path: Path)
             {"transport": "alertmanager", "address": manager.url, "options": options}, send_recovery=False
         )
         assert made["transports"][0]["options"]["bearer_token"] == "set"
-        pushing.report("photos", "failure", EVIL)
+        measured = Measured("alertmanager", f"Alertmanager {version_of('prometheus-alertmanager')}")
         fired: Callable[[], dict | None] = lambda: by_job(manager.alerts()).get("photos")  # noqa: E731
-        alert = wait_until("the alert", fired)
+        with measured.failure():
+            pushing.report("photos", "failure", EVIL)
+            alert = wait_until("the alert", fired)
         assert alert["labels"]["team"] == "backup"
         assert alert["labels"]["agent"] == "nas01"
         assert "activity" not in alert["labels"]
         assert alert["annotations"]["description"] == EVIL
         assert alert["generatorURL"].endswith(alert["labels"]["tocsin_alert"])
-        pushing.report("photos", "success")
-        wait_until("the end", lambda: not manager.alerts())
+        with measured.recovery():
+            pushing.report("photos", "success")
+            wait_until("the end", lambda: not manager.alerts())
         messages = pushing.running.ask("/v1/messages")["items"]
         assert {one["state"] for one in messages if one["transport"] == "alertmanager"} == {"sent"}
     shown = [str(messages), str(pushing.running.ask("/v1/recipients")), str(pushing.running.ask("/v1/audit"))]

@@ -1,11 +1,13 @@
 """The transport `apprise` from a report to local servers that take what chat services take."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from tests.support.chat_server import chat_server
+from tests.support.measured import Measured
 from tests.support.reporting import PushingService, pushing_service
 from tests.support.running import Running, serving, wait_until
 
@@ -33,6 +35,16 @@ def test_chats_get_a_short_text_and_the_url_is_never_shown(tmp_path: Path):
             server.got.clear()
         sent = service.wait_for_attempt("apprise", "sent")
         assert TOKEN not in str(sent)
+        measured = Measured(
+            "apprise", f"Apprise {metadata.version('apprise')} and local servers like ntfy, Gotify and Mattermost"
+        )
+        with measured.recovery():
+            service.report("ntfy", "success")
+            wait_until("the recovery", lambda: any("🟢" in str(json.loads(body)) for _, body in server.got))
+        server.got.clear()
+        with measured.failure():
+            service.report("ntfy", "failure", EVIL)
+            wait_until("the failure", lambda: any("🔴" in str(json.loads(body)) for _, body in server.got))
         shown = str(service.running.ask("/v1/recipients")) + str(service.running.ask("/v1/audit"))
         assert TOKEN not in shown
         assert TOKEN.encode() not in service.stored()

@@ -17,6 +17,7 @@ import pytest
 
 from programs.monitoring.check_tocsin import Range
 from tests.support.icinga import icinga
+from tests.support.measured import Measured, version_of
 from tests.support.nagios import nagios
 from tests.support.ports import lasting_port
 from tests.support.running import Running, serving, wait_until
@@ -315,23 +316,32 @@ def test_ranges_are_those_of_the_guidelines(written: str, inside: tuple[float, .
 
 
 @pytest.mark.slow
-@pytest.mark.needs("nagios4", "icinga2")
-def test_a_failure_is_critical_in_nagios_and_icinga_until_the_job_succeeds(watched: Watched, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("program", "row", "name", "run_with"),
+    [
+        pytest.param("nagios4", "nagios", "Nagios", nagios, marks=pytest.mark.needs("nagios4")),
+        pytest.param("icinga2", "icinga", "Icinga", icinga, marks=pytest.mark.needs("icinga2")),
+    ],
+    ids=["nagios", "icinga"],
+)
+def test_a_failure_is_critical_there_until_the_job_succeeds(
+    watched: Watched, tmp_path: Path, program: str, row: str, name: str, run_with
+):
+    measured = Measured(row, f"{name} {version_of(program)}")
     checks = {
         "web": watched.command("job", "-a", "nas01", "-j", "web"),
         "gone": watched.command("jobs", "-m", "job=gone"),
     }
     watched.report("web", "success")
-    with nagios(tmp_path / "nagios", checks) as in_nagios, icinga(tmp_path / "icinga", checks) as in_icinga:
-        for program in (in_nagios, in_icinga):
-            assert "web (backup) is ok" in program.wait_for("web", "OK")
-            assert "no job matches" in program.wait_for("gone", "UNKNOWN")
-        watched.report("web", "failure", message="the tape is full")
-        for program in (in_nagios, in_icinga):
-            assert "the tape is full" in program.wait_for("web", "CRITICAL")
-        watched.report("web", "success")
-        for program in (in_nagios, in_icinga):
-            program.wait_for("web", "OK")
+    with run_with(tmp_path / row, checks) as there:
+        assert "web (backup) is ok" in there.wait_for("web", "OK")
+        assert "no job matches" in there.wait_for("gone", "UNKNOWN")
+        with measured.failure():
+            watched.report("web", "failure", message="the tape is full")
+            assert "the tape is full" in there.wait_for("web", "CRITICAL")
+        with measured.recovery():
+            watched.report("web", "success")
+            there.wait_for("web", "OK")
 
 
 @pytest.mark.needs("root:mount")

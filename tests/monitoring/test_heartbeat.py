@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.measured import Measured
 from tests.support.ping_server import Ping, ping_server
 from tests.support.processes import kill_family
 from tests.support.running import CLIENT, LOG, Running, serving, wait_until
@@ -57,16 +58,21 @@ def test_reports_a_database_that_cannot_be_written_to_uptime_kuma_and_recovers(t
             first = _next(server.pings, "the first ping", lambda _: True)
             assert (first.method, first.path) == ("GET", "/api/push/s3cret")
             assert first.query == {"status": "up", "msg": "OK", "ping": ""}
+            measured = Measured("heartbeat", "an HTTP server of the tests that keeps the pings of each service")
             stuck = sqlite3.connect(tmp_path / "tocsin.db", isolation_level=None)
-            stuck.execute("BEGIN IMMEDIATE")
-            down = _next(server.pings, "the failure", lambda ping: ping.query["status"] == "down")
+            with measured.failure():
+                stuck.execute("BEGIN IMMEDIATE")
+                down = _next(server.pings, "the failure", lambda ping: ping.query["status"] == "down")
             assert "database" in down.query["msg"]
-            stuck.execute("ROLLBACK")
-            stuck.close()
-            seen = len(server.pings)
-            wait_until(
-                "the recovery", lambda: any(ping.query["status"] == "up" for ping in server.pings[seen:]), PATIENCE_S
-            )
+            with measured.recovery():
+                stuck.execute("ROLLBACK")
+                stuck.close()
+                seen = len(server.pings)
+                wait_until(
+                    "the recovery",
+                    lambda: any(ping.query["status"] == "up" for ping in server.pings[seen:]),
+                    PATIENCE_S,
+                )
             assert "s3cret" not in (tmp_path / LOG).read_text()
             assert service.tocsin("doctor").stdout.count("s3cret") == 0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.icinga import HOST, PASSWORD, USER, Icinga, icinga
+from tests.support.measured import Measured, version_of
 from tests.support.reporting import PushingService, pushing_service
 from tests.support.running import wait_until
 
@@ -25,8 +26,10 @@ def add_icinga(service: PushingService, server: Icinga, ttl_s: int) -> None:
 def test_a_failure_is_critical_there_a_warning_a_warning_and_a_success_ok(tmp_path: Path):
     with icinga(tmp_path / "icinga", {}, SERVICES) as server, pushing_service(tmp_path / "var") as service:
         add_icinga(service, server, 86400)
-        service.report("photos", "failure", 'disk "full" | 1=1; $(id)')
-        output = server.wait_for("photos failed", "CRITICAL")
+        measured = Measured("icinga2-results", f"Icinga {version_of('icinga2')}")
+        with measured.failure():
+            service.report("photos", "failure", 'disk "full" | 1=1; $(id)')
+            output = server.wait_for("photos failed", "CRITICAL")
         assert "disk" in output
         found = server.service("photos failed")
         assert (found["last_check_result"]["ttl"], found["state_type"]) == (86400, HARD)
@@ -34,8 +37,9 @@ def test_a_failure_is_critical_there_a_warning_a_warning_and_a_success_ok(tmp_pa
             service.report("photos", "warning", "3 files were skipped")
         assert "3 files were skipped" in server.wait_for("photos warning", "WARNING")
         server.wait_for("photos failed", "OK")
-        service.report("photos", "success")
-        server.wait_for("photos warning", "OK")
+        with measured.recovery():
+            service.report("photos", "success")
+            server.wait_for("photos warning", "OK")
         assert PASSWORD.encode() not in service.stored()
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.measured import Measured, version_of
 from tests.support.nagios import nagios
 from tests.support.nrdp import TOKEN, nrdp
 from tests.support.reporting import pushing_service
@@ -20,10 +21,13 @@ def test_a_failure_is_critical_there_and_a_success_ok(tmp_path: Path):
         wait_until("the command file", commands.exists)
         with nrdp(commands) as url:
             service.add_recipient("nagios", url, host="tocsin", token=TOKEN)
-            service.report("photos", "failure", "disk <full>; & more | 1=1")
-            assert "disk <full>" in server.wait_for(PASSIVE, "CRITICAL")
-            service.report("photos", "success")
-            server.wait_for(PASSIVE, "OK")
+            measured = Measured("nagios-results", f"Nagios {version_of('nagios4')} behind an NRDP server of the tests")
+            with measured.failure():
+                service.report("photos", "failure", "disk <full>; & more | 1=1")
+                assert "disk <full>" in server.wait_for(PASSIVE, "CRITICAL")
+            with measured.recovery():
+                service.report("photos", "success")
+                server.wait_for(PASSIVE, "OK")
             assert TOKEN.encode() not in service.stored()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.measured import Measured, version_of
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
@@ -68,11 +69,14 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 
 
 def test_a_failure_is_an_alert_there_that_ends_with_the_recovery(scraped: Scraped):
+    measured = Measured("prometheus", f"Prometheus {version_of('prometheus')}")
     wait_until("the alert", lambda: "BackupFailed" in scraped.prometheus.firing(), SEEN_WITHIN_S)
-    scraped.report("web01", "www", "success")
-    wait_until("the recovery", lambda: "BackupFailed" not in scraped.prometheus.firing(), SEEN_WITHIN_S)
-    scraped.report("web01", "www", "failure")
-    wait_until("the alert again", lambda: "BackupFailed" in scraped.prometheus.firing(), SEEN_WITHIN_S)
+    with measured.recovery():
+        scraped.report("web01", "www", "success")
+        wait_until("the recovery", lambda: "BackupFailed" not in scraped.prometheus.firing(), SEEN_WITHIN_S)
+    with measured.failure():
+        scraped.report("web01", "www", "failure")
+        wait_until("the alert again", lambda: "BackupFailed" in scraped.prometheus.firing(), SEEN_WITHIN_S)
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
@@ -98,6 +102,7 @@ def test_each_query_of_a_board_returns_data(scraped: Scraped, path: Path):
             values_of = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
             assert values_of is not None
             assert {one[values_of[2]] for one in scraped.prometheus.series(filled(values_of[1]))}
+    Measured("grafana", f"each query by Prometheus {version_of('prometheus')}").write()
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/jobs"])

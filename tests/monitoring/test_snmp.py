@@ -14,6 +14,7 @@ from app.deliver.transports.snmp import SnmpTransport
 from app.domain.attempt import Sent
 from app.domain.message import Parcel
 from app.domain.transport_options import Sealed, SnmpOptions
+from tests.support.measured import Measured, version_of
 from tests.support.ports import lasting_port
 from tests.support.reporting import pushing_service
 from tests.support.running import wait_until
@@ -31,15 +32,18 @@ pytestmark = [pytest.mark.needs("snmptrapd"), pytest.mark.slow]
 def test_a_failure_and_its_end_are_one_notification_each(tmp_path: Path, form: str):
     with snmptrapd(tmp_path / "snmp") as daemon, pushing_service(tmp_path / "var") as service:
         service.add_recipient("snmp", f"snmp://127.0.0.1:{daemon.port}", form=form, community=COMMUNITY)
-        service.report("photos", "failure")
-        [line] = wait_until("the notification", daemon.lines)
+        measured = Measured("snmp", f"snmptrapd {version_of('snmptrapd')}; the MIB by smilint {version_of('smilint')}")
+        with measured.failure():
+            service.report("photos", "failure")
+            [line] = wait_until("the notification", daemon.lines)
         assert OPENED in line
         assert f'{JOB} = STRING: "photos"' in line
         assert f'{STATE} = STRING: "opened"' in line
         sent = service.wait_for_attempt("snmp", "sent")
         assert ("handed to the network" if form == "trap" else "answered") in sent["text"]
-        service.report("photos", "success")
-        wait_until("the end", lambda: len(daemon.lines()) == 2)
+        with measured.recovery():
+            service.report("photos", "success")
+            wait_until("the end", lambda: len(daemon.lines()) == 2)
         assert CLOSED in daemon.lines()[1]
         assert COMMUNITY.encode() not in service.stored()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.support.measured import Measured, version_of
 from tests.support.reporting import pushing_service
 from tests.support.rsyslog import has_tls, rsyslog
 from tests.support.running import wait_until
@@ -19,8 +20,10 @@ pytestmark = [pytest.mark.needs("rsyslogd"), pytest.mark.slow]
 def test_a_failure_and_its_end_are_one_line_each(tmp_path: Path, kind: str):
     with rsyslog(tmp_path / "log") as server, pushing_service(tmp_path / "var") as service:
         service.add_recipient("syslog", f"{kind}://127.0.0.1:{getattr(server, kind)}", facility="local3")
-        service.report("photos", "failure", EVIL)
-        [line] = wait_until("the line", server.lines)
+        measured = Measured("syslog", f"rsyslog {version_of('rsyslogd', '-v')}")
+        with measured.failure():
+            service.report("photos", "failure", EVIL)
+            [line] = wait_until("the line", server.lines)
         pri, app, msgid, data, text = line
         assert (int(pri), app, msgid) == (19 * 8 + 3, "tocsin", "alert.opened")
         assert re.match(r'\[tocsin@32473 id="alr_[^"]+" what="opened" kind="failed"', data)
@@ -29,8 +32,9 @@ def test_a_failure_and_its_end_are_one_line_each(tmp_path: Path, kind: str):
         assert "back \\ new line" in text
         sent = service.wait_for_attempt("syslog", "sent")
         assert ("handed to the network" if kind == "udp" else "no acknowledgement") in sent["text"]
-        service.report("photos", "success")
-        wait_until("the end", lambda: len(server.lines()) == 2)
+        with measured.recovery():
+            service.report("photos", "success")
+            wait_until("the end", lambda: len(server.lines()) == 2)
         assert server.lines()[1][:3] == [str(19 * 8 + 5), "tocsin", "alert.closed"]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.support.measured import Measured, version_of
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
 from tests.support.zabbix_server import Zabbix, zabbix
@@ -66,12 +67,15 @@ def test_jobs_are_discovered_and_a_failure_is_a_problem_until_the_job_is_well_ag
 
     wait_until("the discovery", lambda: state_of("nightly-sql") == "0", DISCOVERED_WITHIN_S)
     wait_until("the warning", lambda: any("logs" in one for one in watched.zabbix.problems()), SEEN_WITHIN_S)
-    watched.report("nightly-sql", "failure")
-    wait_until("the problem", lambda: any("nightly-sql (backup): failed" in one for one in watched.zabbix.problems()), SEEN_WITHIN_S)  # fmt: skip
+    measured = Measured("zabbix", f"Zabbix {version_of('zabbix_server')}")
+    with measured.failure():
+        watched.report("nightly-sql", "failure")
+        wait_until("the problem", lambda: any("nightly-sql (backup): failed" in one for one in watched.zabbix.problems()), SEEN_WITHIN_S)  # fmt: skip
     wait_until("the counts", lambda: values()["Jobs that failed"] == "1" and values()["Verdict"] == "2", SEEN_WITHIN_S)
     assert any(name.endswith("message") and value == "disk full" for name, value in values().items())
-    watched.report("nightly-sql", "success")
-    wait_until("the recovery", lambda: not any("nightly-sql" in one for one in watched.zabbix.problems()), SEEN_WITHIN_S)  # fmt: skip
+    with measured.recovery():
+        watched.report("nightly-sql", "success")
+        wait_until("the recovery", lambda: not any("nightly-sql" in one for one in watched.zabbix.problems()), SEEN_WITHIN_S)  # fmt: skip
     unsupported = watched.zabbix.call("item.get", hostids=watched.host, output=["name", "error"], filter={"state": 1})
     assert unsupported == []
 

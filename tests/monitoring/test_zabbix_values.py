@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.measured import Measured, version_of
 from tests.support.reporting import pushing_service
 from tests.support.running import wait_until
 from tests.support.zabbix_server import Zabbix, zabbix
@@ -27,8 +28,13 @@ def test_a_failure_and_its_end_reach_a_trapper_item(tmp_path: Path):
         service.report("photos", "failure")
         # Until the server has read the new item, it takes no value, and the message is sent again.
         wait_until("the failure", lambda: _last_value(server, item) == "2", 120)
-        service.report("photos", "success")
-        wait_until("the end", lambda: _last_value(server, item) == "0", 120)
+        measured = Measured("zabbix-values", f"Zabbix {version_of('zabbix_server')}")
+        with measured.recovery():
+            service.report("photos", "success")
+            wait_until("the end", lambda: _last_value(server, item) == "0", 120)
+        with measured.failure():
+            service.report("photos", "failure")
+            wait_until("the second failure", lambda: _last_value(server, item) == "2", 120)
         service.report(EVIL, "failure")
         refused = wait_until(
             "the refusal",
