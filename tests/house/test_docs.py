@@ -274,8 +274,8 @@ def test_settings_named_in_the_pages_exist(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_named_in_the_pages_exist(page: Path):
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = {name for code in _code(page) for name in re.findall(r"\bmake ([a-z]+)\b", code)}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {name for code in _code(page) for name in re.findall(r"\bmake ([a-z-]+)\b", code)}
     assert named <= targets
 
 
