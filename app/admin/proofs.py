@@ -3,7 +3,6 @@
 import base64
 import hmac
 import secrets
-from collections.abc import Iterable
 from datetime import datetime
 
 import pyotp
@@ -115,13 +114,10 @@ def _step_of(secret: Secret, proofs: Proofs, text: str, at: datetime) -> int | N
     if code is None or codes_secret is None:
         return None
     totp, now = pyotp.TOTP(codes_secret), int(at.timestamp()) // STEP_S
-    fitting = [step for step in _steps(now) if hmac.compare_digest(totp.at(step * STEP_S), code)]
+    around = (now + offset for offset in _AROUND)
+    fitting = [step for step in around if hmac.compare_digest(totp.at(step * STEP_S), code)]
     newer = [step for step in fitting if proofs.codes_step is None or step > proofs.codes_step]
     return newer[0] if newer else None
-
-
-def _steps(now: int) -> Iterable[int]:
-    return (now + offset for offset in _AROUND)
 
 
 def _new_recovery_code() -> str:

@@ -15,7 +15,15 @@ _READ_WITHIN = timedelta(minutes=10)
 
 async def check_bounces(tx: ReadTx, settings: Settings, now: datetime) -> tuple[list[str], list[str]]:
     """Return the lines about what is wrong, and those that are only good to know."""
-    wrong = await _failing(tx)
+    failing = [one for one in await all_bounced_addresses(tx) if one.fails]
+    recipients = await all_recipients(tx) if failing else []
+    wrong = []
+    for one in failing:
+        names = [it.name for it in recipients if one.address in {to.address.lower() for to in it.transports}]
+        wrong.append(
+            f"Mail to {one.address} ({', '.join(names) or 'no recipient'}) came back {one.in_a_row} times in a row, last "
+            f"{one.last_at:%Y-%m-%d %H:%M} UTC: {one.status} {one.words[:200]}. Correct the address: PATCH /v1/recipients/<id>."
+        )
     lost = await bounced_without_successor(tx, now - _LATELY)
     if lost:
         wrong.append(
@@ -28,19 +36,6 @@ async def check_bounces(tx: ReadTx, settings: Settings, now: datetime) -> tuple[
         return wrong, []
     note = "Mails that come back are not noticed: with TOCSIN_BOUNCE_ADDRESS, an alert that comes back goes by the recipient's next transport."
     return wrong, [f"{note} See docs/mail-bounces.md."]
-
-
-async def _failing(tx: ReadTx) -> list[str]:
-    failing = [one for one in await all_bounced_addresses(tx) if one.fails]
-    recipients = await all_recipients(tx) if failing else []
-    lines = []
-    for one in failing:
-        names = [it.name for it in recipients if one.address in {to.address.lower() for to in it.transports}]
-        lines.append(
-            f"Mail to {one.address} ({', '.join(names) or 'no recipient'}) came back {one.in_a_row} times in a row, last "
-            f"{one.last_at:%Y-%m-%d %H:%M} UTC: {one.status} {one.words[:200]}. Correct the address: PATCH /v1/recipients/<id>."
-        )
-    return lines
 
 
 async def _mailbox(tx: ReadTx, settings: Settings, now: datetime) -> list[str]:

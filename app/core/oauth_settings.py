@@ -174,7 +174,9 @@ def read_client_certificate(path: Path) -> ClientCertificate:
     except ValueError:
         raise BadSettings(f"{name}: {path} contains no certificate in PEM form") from None
     try:
-        key = serialization.load_pem_private_key(_key_block(pem), password=None)
+        # The private key's block: the loader takes the first block of a file, which may be the certificate
+        found = re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", pem, re.DOTALL)
+        key = serialization.load_pem_private_key(found[0] + b"\n" if found else b"", password=None)
     except (ValueError, UnsupportedAlgorithm):
         raise BadSettings(f"{name}: {path} contains no private key in PEM form") from None
     except TypeError:
@@ -209,12 +211,6 @@ def read_service_account(path: Path) -> ServiceAccount:
     if "PRIVATE KEY-----" not in account.key:
         raise BadSettings(f"{name}: the private key in {path} is not in PEM form")
     return account
-
-
-def _key_block(pem: bytes) -> bytes:
-    """Return the private key's block: the loader takes the first block of a file, which may be the certificate."""
-    found = re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", pem, re.DOTALL)
-    return found[0] + b"\n" if found else b""
 
 
 def _read(name: str, path: Path) -> str:

@@ -81,7 +81,24 @@ def _read_one(line: str) -> tuple[str, str | None]:
         zone = zone if own_zone is None else _zone(own_zone)
     else:
         cron = line
-    _check(cron)
+    fields = cron.upper().split()
+    if len(fields) != _FIELDS:  # the library reads the first of six as seconds
+        hint = ""
+        if len(fields) > _FIELDS and all(_FIELD.fullmatch(field) for field in fields[: _FIELDS + 1]):
+            hint = "; leave out the seconds in front, and a year at the end"
+        elif len(fields) > _FIELDS and all(_FIELD.fullmatch(field) for field in fields[:_FIELDS]):
+            hint = "; leave out the command"
+        raise _refused(
+            f"write exactly five fields (minute, hour, day, month, weekday), @daily or systemd's OnCalendar{hint}"
+        )
+    try:
+        due = next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)), None)
+    except CronSimError as wrong:
+        words = {part for field in fields for part in re.findall(r"\?|[A-Z]+", field)}
+        hint = next((text for sign, text in _HINTS if any(sign == word or sign == word[-1:] for word in words)), "")
+        raise _refused(f"{wrong}{': ' if hint else ''}{hint}") from wrong
+    if due is None:
+        raise BadInput(f"this cron expression never falls due: {cron}", code="bad_cron", field="cron")
     return cron, zone
 
 
@@ -105,27 +122,6 @@ def _of_nickname(line: str) -> str:
     alike = get_close_matches(nickname[:20], _NAMED, n=1)
     meant = f"did you mean {alike[0]}? " if alike else ""
     raise _refused(f"{nickname[:40]} is unknown; {meant}Supported are {', '.join(sorted(_NAMED))}")
-
-
-def _check(cron: str) -> None:
-    fields = cron.upper().split()
-    if len(fields) != _FIELDS:  # the library reads the first of six as seconds
-        hint = ""
-        if len(fields) > _FIELDS and all(_FIELD.fullmatch(field) for field in fields[: _FIELDS + 1]):
-            hint = "; leave out the seconds in front, and a year at the end"
-        elif len(fields) > _FIELDS and all(_FIELD.fullmatch(field) for field in fields[:_FIELDS]):
-            hint = "; leave out the command"
-        raise _refused(
-            f"write exactly five fields (minute, hour, day, month, weekday), @daily or systemd's OnCalendar{hint}"
-        )
-    try:
-        due = next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)), None)
-    except CronSimError as wrong:
-        words = {part for field in fields for part in re.findall(r"\?|[A-Z]+", field)}
-        hint = next((text for sign, text in _HINTS if any(sign == word or sign == word[-1:] for word in words)), "")
-        raise _refused(f"{wrong}{': ' if hint else ''}{hint}") from wrong
-    if due is None:
-        raise BadInput(f"this cron expression never falls due: {cron}", code="bad_cron", field="cron")
 
 
 def _refused(why: str) -> BadInput:

@@ -75,7 +75,7 @@ class Places(Generic[V]):
         if sender is not None and len(self._by_sender.get(sender, ())) >= limits.per_address:
             self._make_room("address", self._by_sender[sender])
         if not is_known and len(self._strangers) >= limits.total - limits.kept:
-            self._make_room("full", self._strangers_in_order())
+            self._make_room("full", (visitor for visitor in self._all if visitor in self._strangers))
         if len(self._all) >= limits.total and not self._make_room("full", self._all):
             has_room = is_known and self._make_room("full", self._all, (Standing.STRANGER, Standing.KNOWN))
             if not has_room:
@@ -106,9 +106,6 @@ class Places(Generic[V]):
         """Close a connection for the sake of others."""
         self.release(visitor)
         visitor.make_room()
-
-    def _strangers_in_order(self) -> Iterable[V]:
-        return (visitor for visitor in self._all if visitor in self._strangers)
 
     def _make_room(
         self, reason: str, among: Iterable[V], standings: tuple[Standing, ...] = (Standing.STRANGER,)

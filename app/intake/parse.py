@@ -6,7 +6,7 @@ memory.
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -240,14 +240,15 @@ def _parse_json(data: bytes) -> Any:  # noqa: ANN401
     # Each version of Python stops at another depth; this limit is below all of them, so that the answer is the same everywhere.
     level = [value]
     for _ in range(_MAX_DEPTH):
-        level = [item for each in level if isinstance(each, dict | list) for item in _items_of(each)]
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
         if not level:
             return value
     raise MalformedBody(f"nested deeper than {_MAX_DEPTH} levels")
-
-
-def _items_of(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
 
 
 def parse_digits(digits: str) -> float:

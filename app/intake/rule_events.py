@@ -20,7 +20,12 @@ def decide_by_rules(events: Sequence[WireEvent], rules: Sequence[MailRule], tool
     """Return the events of one request, with the first rule that applies to it used on each that was read from words."""
     if not rules or not any(map(is_read_from_words, events)):
         return events
-    return [_decide(event, rules, tool) if is_read_from_words(event) else event for event in events]
+    return [
+        decide(event, matching_rules(rules, text_of(event, tool), outcome_read(event)))
+        if is_read_from_words(event)
+        else event
+        for event in events
+    ]
 
 
 def decide(event: WireEvent, matches: Sequence[RuleMatch]) -> WireEvent:
@@ -52,7 +57,3 @@ def text_of(event: WireEvent, tool: str) -> ToolText:
     """Return the words of an event for rules: its message is the subject, its log the body."""
     sender = (event.get("labels") or {}).get("sender") or tool
     return ToolText(str(event.get("message") or ""), str(sender), str(event.get("log") or ""))
-
-
-def _decide(event: WireEvent, rules: Sequence[MailRule], tool: str) -> WireEvent:
-    return decide(event, matching_rules(rules, text_of(event, tool), outcome_read(event)))

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    RowMapping,
     Select,
     String,
     and_,
@@ -365,7 +364,10 @@ async def kinds_of_body(tx: ReadTx, message_id: str) -> Bodies:
 async def find_message(tx: ReadTx, message_id: str) -> Message | None:
     """Return one message, without its bytes."""
     row = (await tx.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
-    return None if row is None else _message_from(row)
+    if row is None:
+        return None
+    kept = {name: row[name] for name in Message.__slots__ if name != "state"}
+    return Message(**kept, state=MessageState(row["state"]))
 
 
 async def is_waiting_for(tx: ReadTx, recipient_id: str) -> bool:
@@ -379,12 +381,6 @@ async def readdress(tx: WriteTx, message_id: str, place: int, to: Address) -> No
     """Set a message, which is locked in this transaction, to the recipient's transport at `place`; its bytes stay the same."""
     values = {"place": place, "transport": to.transport, "address": to.address}
     await tx.connection.execute(update(messages).where(messages.c.id == message_id).values(values))
-
-
-def _message_from(row: RowMapping) -> Message:
-    return Message(
-        **{name: row[name] for name in Message.__slots__ if name != "state"}, state=MessageState(row["state"])
-    )
 
 
 def _row(message: Message) -> dict[str, Any]:

@@ -197,9 +197,6 @@ class MailSetup:
             typer.echo(
                 f"! {variable} is set in the environment and overrides the file: remove it there, or {name} stays as it was."
             )
-        self._say_what_follows()
-
-    def _say_what_follows(self) -> None:
         if _is_running(self._settings):
             typer.echo("The service still uses the old settings: restart it, such as with `systemctl restart tocsin`.")
         else:

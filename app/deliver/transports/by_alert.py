@@ -1,7 +1,6 @@
 """Sends one request for each alert of a message, for programs that take them one by one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.deliver.transports.document_alerts import BadDocument
@@ -40,7 +39,14 @@ class AlertByAlertTransport(ABC):
             return Permanent("document", str(cause))
         except ValueError as cause:
             return wrong_secret(cause)
-        return await _send_each(self._caller, requests)
+        # Send all requests, also after one that is refused, and return one outcome. All are sent again if one needs another attempt
+        outcomes: dict[str, Outcome] = {}
+        for one in requests:
+            outcome = await self._caller.call_with_login(one.request)
+            outcomes[one.alert_id] = outcome
+            if isinstance(outcome, Temporary | Unknown) and outcome.code in _PROGRAM_IS_AWAY:
+                break
+        return joined(outcomes)
 
     def preview(self, parcel: Parcel) -> str:
         """Return the requests as they would be sent."""
@@ -49,14 +55,3 @@ class AlertByAlertTransport(ABC):
     async def close(self) -> None:
         """Close pooled connections."""
         await self._caller.close()
-
-
-async def _send_each(caller: HttpCaller, requests: Sequence[AlertRequest]) -> Outcome:
-    """Send all requests, also after one that is refused, and return one outcome. All are sent again if one needs another attempt."""
-    outcomes: dict[str, Outcome] = {}
-    for one in requests:
-        outcome = await caller.call_with_login(one.request)
-        outcomes[one.alert_id] = outcome
-        if isinstance(outcome, Temporary | Unknown) and outcome.code in _PROGRAM_IS_AWAY:
-            break
-    return joined(outcomes)

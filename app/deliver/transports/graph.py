@@ -98,7 +98,9 @@ class GraphTransport:
             return replace(answer, text=f"{answer.text}; client-request-id {request_id}")
         outcome = judge(answer, request_id, self._clock())
         if isinstance(outcome, Temporary):
-            self._pause_for(outcome, outcome.retry_after or (MEND_PAUSE if outcome.is_hopeless_here else None))
+            wait = outcome.retry_after or (MEND_PAUSE if outcome.is_hopeless_here else None)
+            if wait:
+                self._pause = outcome, asyncio.get_running_loop().time() + wait.total_seconds()
         return outcome
 
     async def _post(self, body: bytes, token: str) -> tuple[PostAnswer | Temporary | Unknown, str]:
@@ -117,10 +119,6 @@ class GraphTransport:
         if self._pause is None or left <= 0:
             return None
         return replace(self._pause[0], retry_after=timedelta(seconds=left))
-
-    def _pause_for(self, refusal: Temporary, wait: timedelta | None) -> None:
-        if wait:
-            self._pause = refusal, asyncio.get_running_loop().time() + wait.total_seconds()
 
 
 def addressed_to(mail: bytes, address: str) -> bytes:

@@ -39,7 +39,9 @@ class NagiosTransport:
             return Permanent("document", str(cause))
         except ValueError as cause:
             return wrong_secret(cause)
-        answer = await self._caller.answer_of(_request(parcel.address, token, data))
+        body = urlencode({"cmd": "submitcheck", "token": token, "XMLDATA": data}).encode()
+        headers = {"content-type": "application/x-www-form-urlencoded", "user-agent": "Tocsin"}
+        answer = await self._caller.answer_of(ProgramRequest(parcel.address, headers, body))
         if not isinstance(answer, PostAnswer):
             return answer
         judged = self._caller.judge(answer)
@@ -53,11 +55,6 @@ class NagiosTransport:
     async def close(self) -> None:
         """Close pooled connections."""
         await self._caller.close()
-
-
-def _request(url: str, token: str, data: str) -> ProgramRequest:
-    body = urlencode({"cmd": "submitcheck", "token": token, "XMLDATA": data}).encode()
-    return ProgramRequest(url, {"content-type": "application/x-www-form-urlencoded", "user-agent": "Tocsin"}, body)
 
 
 def _results(parcel: Parcel, options: NagiosOptions) -> str:

@@ -17,7 +17,7 @@ from app.domain.enrolment import EnrolmentRule
 from app.domain.key import KeyKind
 from app.http.auth import SECURITY, KeyAuthenticator, address_of, key_in
 from app.http.problems import problem
-from app.intake.accept import Intake, IntakeResult
+from app.intake.accept import Intake
 from app.intake.body import BodyHeaders
 from app.intake.parse import EVENT_EXAMPLE, WireEvent
 from programs.protocol import report as protocol
@@ -138,10 +138,7 @@ async def answer(state: State, scope: Scope, receive: Receive) -> Response:
         header(b"content-encoding", b"").decode("latin-1"),
         header(b"content-length", b"").decode("latin-1"),
     )
-    return _response(await intake.accept_events(body_headers, receive, caller.sender))
-
-
-def _response(result: IntakeResult) -> Response:
+    result = await intake.accept_events(body_headers, receive, caller.sender)
     if not result.rejected and result.over_budget is None:
         return _all_accepted(result.accepted, result.duplicates)
     # A batch of thousands of bad events must not be answered by megabytes.

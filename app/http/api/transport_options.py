@@ -306,7 +306,10 @@ def shown_options(options: object) -> object:
     schema = _SCHEMAS.get(type(options))  # type: ignore[arg-type]
     if schema is None:
         return options
-    values = {field.name: _shown(getattr(options, field.name)) for field in fields(OPTIONS[_kind(schema)])}
+    values = {
+        field.name: _shown(getattr(options, field.name))
+        for field in fields(OPTIONS[str(schema.model_fields["kind"].default)])
+    }
     return schema.model_validate(values)
 
 
@@ -341,10 +344,6 @@ def _sealed(name: str, value: str, kept: Sealed | None, seal: Callable[[str], st
 
 def _holds_secret(hint: object) -> bool:
     return hint is Sealed or any(_holds_secret(part) for part in get_args(hint))
-
-
-def _kind(schema: type[OptionsSchema]) -> str:
-    return str(schema.model_fields["kind"].default)
 
 
 def _shown(value: object) -> object:

@@ -22,7 +22,6 @@ from app.admin.teach import teach_event
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound, TocsinError
 from app.core.ids import new_id
-from app.domain.alert import Alert
 from app.domain.event import RunOutcome
 from app.domain.matcher import Comparison, Matcher
 from app.domain.person import Role
@@ -93,7 +92,9 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
     for part in _parts(list(subjects.values())):
         async with context.database.write() as tx:
             for one in part:
-                if length == UNTIL_FIXED and not await has_open_alert(tx, *_subject(one.alert)):
+                if length == UNTIL_FIXED and not await has_open_alert(
+                    tx, one.alert.customer_id, one.alert.agent_id, one.alert.job_id
+                ):
                     continue  # it is fixed already: what the silence would mute is the next failure
                 await admin_silences.create_silence(tx, _silence_of(one, ends_at, length, _comment(form), by), by)
                 silenced.add(one.alert.subject_id)
@@ -202,10 +203,6 @@ def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
     if hours is None:
         raise NotFound("there is no such length of a silence")
     return now + timedelta(hours=hours)
-
-
-def _subject(alert: Alert) -> tuple[str, str, str | None]:
-    return alert.customer_id, alert.agent_id, alert.job_id
 
 
 def _silence_of(one: NamedAlert, ends_at: datetime, length: str, comment: str | None, by: Editor) -> Silence:

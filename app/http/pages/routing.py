@@ -68,7 +68,24 @@ async def show_routing(
     request: Request, context: Context, who: Router, tab: Annotated[RoutedName, Query()] = "routes"
 ) -> HTMLResponse:
     """Show one of the lists."""
-    return await _list(request, context, who, tab)
+    async with context.database.read() as tx:
+        things = await all_things(tx, tab, context.clock())
+        names = {one.id: one.name for one in await all_recipients(tx)}
+        customers = await _customers(tx)
+    return render(
+        request,
+        context,
+        who,
+        "routing.html",
+        place="routing",
+        tab=tab,
+        kinds=list(forms.KINDS),
+        own=forms.KINDS[tab],
+        things=things,
+        names=names,
+        customers=customers,
+        now=context.clock(),
+    )
 
 
 @router.get(PATH + "/{kind}/new")
@@ -202,27 +219,6 @@ async def _change(
             status=refused.status,
         )
     return _done(request, kind.name, form, by)
-
-
-async def _list(request: Request, context: AppContext, who: SignedIn, tab: str) -> HTMLResponse:
-    async with context.database.read() as tx:
-        things = await all_things(tx, tab, context.clock())
-        names = {one.id: one.name for one in await all_recipients(tx)}
-        customers = await _customers(tx)
-    return render(
-        request,
-        context,
-        who,
-        "routing.html",
-        place="routing",
-        tab=tab,
-        kinds=list(forms.KINDS),
-        own=forms.KINDS[tab],
-        things=things,
-        names=names,
-        customers=customers,
-        now=context.clock(),
-    )
 
 
 async def _form(

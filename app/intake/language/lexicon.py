@@ -302,17 +302,13 @@ def _anchored(
                 open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
     # A word that is a term by itself needs no other.
     every = (entry for entries in index.exact.values() for entry in entries if entry.language in spoken)
-    single = {entry.pieces[0] for entry in every if _is_single(entry, meanings)}
+    single = {entry.pieces[0] for entry in every if len(entry.pieces) == 1 and entry.meaning in meanings}
     exact.update(dict.fromkeys(single, NO_OTHER))
     return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
 
 
 def _is_plain_word(piece: str) -> bool:
     return "*" not in piece and piece.isalpha()
-
-
-def _is_single(entry: Entry, meanings: tuple[TermMeaning, ...]) -> bool:
-    return len(entry.pieces) == 1 and entry.meaning in meanings
 
 
 def common_words() -> dict[str, frozenset[str]]:
