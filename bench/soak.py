@@ -23,8 +23,8 @@ MOST_GROWTH, MORE_DESCRIPTORS, DRAIN_S = 1.05, 20, 120
 MIB = 1024 * 1024
 _ONE_MAIL_PER_AGENT = "UPDATE routes SET group_by = '[\"agent\"]', group_interval_s = 60"
 _WAITING = (
-    "SELECT (SELECT count(*) FROM events WHERE state = 'new') + (SELECT count(*) FROM notices WHERE state = 'pending')"
-    " + (SELECT count(*) FROM messages WHERE state IN ('queued', 'leased'))"
+    "SELECT (SELECT count(*) FROM events WHERE state = 'new') + (SELECT count(*) FROM notices WHERE state = 'waiting')"
+    " + (SELECT count(*) FROM messages WHERE state IN ('queued', 'leased', 'unknown'))"
 )
 
 

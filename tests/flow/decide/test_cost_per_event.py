@@ -39,6 +39,7 @@ async def test_an_event_of_a_job_with_many_runs_costs_what_one_of_few_does(
         for shape in SHAPES:
             few = await cpu_of_deciding(system, "few", shape, named=named)
             many = await cpu_of_deciding(system, "many", shape, named=named)
+            print(f"{shape}: {few / NEW * 1e6:.0f} us an event with {FEW} runs, {many / NEW * 1e6:.0f} with {MANY}")  # noqa: T201  (shown with -s)
             assert many < 5 * few, f"{shape}: {many:.3f} s against {few:.3f} s"
         [aside] = [await system.rows(events, events.c.state != "folded")]
         assert not aside
@@ -53,6 +54,7 @@ async def test_no_transaction_of_a_backlog_holds_the_writer_for_long(database_ur
             with measured_holds() as holds:
                 while await decide.tick(system.context):
                     pass
+        print(f"longest hold: {holds.longest_s * 1000:.0f} ms")  # noqa: T201  (shown with -s)
         # PostgreSQL has more than one writer, and plans each statement again while its statistics are young.
         assert holds.longest_s < (LONGEST_HOLD_S if system.context.database.is_sqlite else 2 * LONGEST_HOLD_S)
         assert not await system.rows(events, events.c.state == "new")

@@ -118,6 +118,7 @@ def test_strangers_neither_shut_out_the_others_nor_make_them_dearer(alone: Serve
     with strangers(alone, kind):
         request_s = alone.cpu_s(alone.report, REQUESTS)
         mail_s = alone.cpu_s(alone.mail, MAILS)
+    print(f"{kind}: {request_s / alone.request_s:.1f} times a request, {mail_s / alone.mail_s:.1f} times a mail")  # noqa: T201  (shown with -s)
     assert request_s < 2 * alone.request_s + 0.001, f"{alone.request_s=}"
     assert mail_s < 2 * alone.mail_s + 0.005, f"{alone.mail_s=}"
 

@@ -48,6 +48,7 @@ def check(service: Service, name: str) -> None:
     httpx.get(f"{running.url}/healthz", timeout=60).raise_for_status()
     longest = holds.longest(without=WORKER)
     holds.forget()
+    print(f"{name[:60]}: {longest.seconds * 1000:.0f} ms")  # noqa: T201  (shown with -s)
     assert longest.seconds <= HELD_MOST_S, f"{name}: {longest}"
 
 
