@@ -8,7 +8,7 @@ from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
 from app.domain.lease import Held
 from app.domain.message import Message, MessageState, takes_summaries
-from app.domain.recipient import Address
+from app.domain.recipient import Address, shown_address
 from app.store import messages as message_lists
 from app.store import outbox
 from app.store.outbox import readdress
@@ -98,7 +98,7 @@ async def _retry(tx: WriteTx, held: Held, retry_for: timedelta, patience: timede
     place, to = await _where_now(tx, held.message)
     why = f"retried by {by.who}"
     if to != Address(held.message.transport, held.message.address):
-        why += f", by {to.transport} to {to.address}: its recipient no longer has {held.message.transport} {held.message.address}"
+        why += f", by {to.transport} to {shown_address(to.address)}: its recipient no longer has {held.message.transport} {shown_address(held.message.address)}"
     await outbox.save(tx, [replace(fresh, why=why)])
     await readdress(tx, held.message.id, place, to)
     await note(tx, by, "retry", "message", held.message.id, {"was": held.message.why})

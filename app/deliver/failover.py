@@ -5,7 +5,7 @@ from datetime import datetime
 
 from app.core.ids import new_id
 from app.domain.message import Bodies, Message, MessageState, takes_summaries
-from app.domain.recipient import Address
+from app.domain.recipient import Address, shown_address
 from app.store import outbox
 from app.store.returned_mails import passed_over
 from app.store.routing import recipients_by_id
@@ -28,7 +28,7 @@ async def move_on(
     doubt = "; it may have arrived that way already, so this may be the second one" if message.maybe_sent else ""
     failed = f"{message.transport} could not send it: {why}{doubt}"
     if into is MessageState.BOUNCED:
-        failed = f"by {message.transport} to {message.address} it {why}"
+        failed = f"by {message.transport} to {shown_address(message.address)} it {why}"
     successor = message.successor(new_id("msg"), place, to, now, failed)
     moved = message.to(into, now, why=f"{why}; goes by {to.transport} instead", moved_to=successor.id)
     await outbox.insert_successor(tx, successor, of=message.id)

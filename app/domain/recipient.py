@@ -1,9 +1,25 @@
 """A recipient: who is notified, and by which transports in which order. Pure."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.transport_options import TransportOptions
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]*)(\S*)", re.IGNORECASE)
+_PATH_MOST, _SEGMENT_MOST, _HINT = 8, 12, 4
+
+
+def shown_address(address: str) -> str:
+    """Return an address as everybody may see it: of a URL the host and the start of its path, because the rest of it can be a secret."""
+    return _URL.sub(lambda found: found[1] + _shown_path(found[2]), address)
+
+
+def _shown_path(path: str) -> str:
+    if len(path) <= _PATH_MOST and "?" not in path:
+        return path
+    first = re.split(r"[/?#]", path.lstrip("/"), maxsplit=1)[0]
+    return f"/{first if len(first) <= _SEGMENT_MOST else first[:_HINT]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue
 
 from app.admin import messages as admin_messages
 from app.compose.link_tokens import mail_without_tokens
@@ -12,6 +12,7 @@ from app.core.errors import NotFound
 from app.deliver.transports.remedies import remedy_of
 from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
+from app.domain.recipient import shown_address
 from app.domain.returned_mail import ReturnKind, Via
 from app.http.api.dependencies import Context, Operator, ScopedOperator, ScopedReader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
@@ -39,7 +40,9 @@ class MessageOut(OutModel):
     customer_id: str | None = Field(description="The customer it is about; null for a summary over all customers.")
     recipient_id: str = Field(description="Who is to receive it.")
     transport: str = Field(description="What carries it: smtp, graph, mapi, file or webhook.")
-    address: str = Field(description="The mail address or URL that it goes to.")
+    address: Annotated[str, BeforeValidator(shown_address)] = Field(
+        description="Where it goes: a mail address, or the host of a program and the start of the path. The rest of a URL can be a secret; its recipient has the whole one."
+    )
     state: MessageState = Field(
         description="`unknown`: it may have arrived, and is sent again with the same Message-ID. "
         "`dead`: given up. `moved`: a successor goes by the recipient's next transport. "

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, ValidationError, model_validator
@@ -17,7 +17,8 @@ from app.core.errors import BadInput
 from app.core.ids import new_id
 from app.deliver.transports.webhook import signing_secret
 from app.domain.message import takes_json
-from app.domain.recipient import Address, Recipient
+from app.domain.person import Role
+from app.domain.recipient import Address, Recipient, shown_address
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     CreatedAt,
@@ -38,6 +39,7 @@ from app.http.api.fields import (
 )
 from app.http.api.program_addresses import check_program_address, refuse_ourselves
 from app.http.api.transport_options import Options, sealed_options, shown_options, with_kind
+from app.http.auth import Caller
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.http.problems import field_of
@@ -194,7 +196,9 @@ class AddressOut(OutModel):
     transport: str = Field(
         description="How it is sent: smtp, graph, file, mapi, or the name of a transport to a program."
     )
-    address: str = Field(description="Where it is sent.")
+    address: str = Field(
+        description="Where it is sent. Who is no administrator sees of a URL only the host and the start of the path, because the rest can be a secret."
+    )
     options: Annotated[Options | None, BeforeValidator(shown_options)] = Field(
         None,
         exclude_if=lambda options: options is None,
@@ -236,6 +240,9 @@ class RecipientDetailOut(RecipientOut):
     bounced: list[BouncedAddressOut] = Field(description="Its addresses of which the last mail came back.")
 
 
+Shown = TypeVar("Shown", bound=RecipientOut)
+
+
 class RecipientPage(PageOut[RecipientOut]):
     """A page of recipients."""
 
@@ -253,20 +260,29 @@ class SigningSecret(BaseModel):
     secret: str = Field(description="The secret.", examples=["whsec_..."])
 
 
+def _seen_by(caller: Caller, shown: Shown) -> Shown:
+    """Return a recipient as the caller may see it: who may not change it sees no part of a URL that can be a secret."""
+    if caller.has_role(Role.ADMINISTRATOR):
+        return shown
+    hidden = [one.model_copy(update={"address": shown_address(one.address)}) for one in shown.transports]
+    return shown.model_copy(update={"transports": hidden})
+
+
 @router.get("", operation_id="list_recipients", summary="List recipients", responses=problems())
 async def list_recipients(
-    query: Annotated[RecipientsQuery, Query()], context: Context, _caller: Reader
+    query: Annotated[RecipientsQuery, Query()], context: Context, caller: Reader
 ) -> RecipientPage:
     """Return recipients in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(RECIPIENTS.prefix)
         page = await page_recipients(tx, window, customer_id=query.customer_id, name=query.name)
-    return RecipientPage.of(page)
+    found = RecipientPage.of(page)
+    return found.model_copy(update={"items": [_seen_by(caller, one) for one in found.items]})
 
 
 @router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404, 409))
 async def get_recipient(
-    recipient_id: PathId, response: Response, context: Context, _caller: Reader
+    recipient_id: PathId, response: Response, context: Context, caller: Reader
 ) -> RecipientDetailOut:
     """Return one recipient, with its addresses to which mail comes back."""
     async with context.database.read() as tx:
@@ -275,7 +291,7 @@ async def get_recipient(
     put_etag(response, recipient.version)
     own = {to.address.lower() for to in recipient.transports}
     found = [BouncedAddressOut.of(one) for one in bounced if one.address in own]
-    return RecipientDetailOut(**RecipientOut.of(recipient).model_dump(), bounced=found)
+    return _seen_by(caller, RecipientDetailOut(**RecipientOut.of(recipient).model_dump(), bounced=found))
 
 
 @router.post(

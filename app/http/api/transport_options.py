@@ -4,8 +4,9 @@ A secret that was set is returned as `set`. Left out or sent as `set`, it stays 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal, get_args, get_type_hints
 
@@ -86,6 +87,14 @@ def _own_header(name: str) -> str:
     if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
         raise ValueError("this header is set by us")
     return name.lower()
+
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|credential|api-?key|signature", re.IGNORECASE)
+
+
+def is_secret_header(name: str) -> bool:
+    """Return whether the value of a header with this name is a secret."""
+    return _SECRET_HEADER.search(name) is not None
 
 
 HeaderName = Annotated[
@@ -177,7 +186,11 @@ class WebhookOptionsSchema(OptionsSchema):
         max_length=LONGEST,
         description="A Jinja template of a JSON body, in place of `format`: `{{ data.subject | tojson }}`.",
     )
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=20, description="Further headers.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Further headers. A name such as `authorization`, `cookie` or `x-api-key` belongs into `secret_headers`.",
+    )
     secret_headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, max_length=20, description="Further headers, with values that are never returned."
     )
@@ -306,6 +319,8 @@ def shown_options(options: object) -> object:
     schema = _SCHEMAS.get(type(options))  # type: ignore[arg-type]
     if schema is None:
         return options
+    if isinstance(options, WebhookOptions):
+        options = _with_secrets_sealed(options, lambda _: "")
     values = {
         field.name: _shown(getattr(options, field.name))
         for field in fields(OPTIONS[str(schema.model_fields["kind"].default)])
@@ -315,6 +330,12 @@ def shown_options(options: object) -> object:
 
 def sealed_options(sent: Options, seal: Callable[[str], str], before: TransportOptions | None) -> TransportOptions:
     """Return options of the domain. Raises BadInput if a secret is to be kept that is not known."""
+    if isinstance(sent, WebhookOptionsSchema) and (wrong := next(filter(is_secret_header, sent.headers), None)):
+        raise BadInput(
+            f"{wrong} is a secret: put it into secret_headers, whose values are never shown", field="options.headers"
+        )
+    if isinstance(before, WebhookOptions):
+        before = _with_secrets_sealed(before, seal)
     kind = OPTIONS[sent.kind]
     hints = get_type_hints(kind)
     values = {field.name: getattr(sent, field.name) for field in fields(kind)}
@@ -332,6 +353,13 @@ def sealed_options(sent: Options, seal: Callable[[str], str], before: TransportO
     if (needed := _NEEDED.get(sent.kind)) is not None and values[needed] is None:
         raise BadInput(f"{needed} is missing", field=f"options.{needed}")
     return kind(**values)
+
+
+def _with_secrets_sealed(options: WebhookOptions, seal: Callable[[str], str]) -> WebhookOptions:
+    """Return options in which no secret is among the plain headers, as it could be before they were refused there."""
+    secret = {name: Sealed(seal(value)) for name, value in options.headers.items() if is_secret_header(name)}
+    plain = {name: value for name, value in options.headers.items() if name not in secret}
+    return replace(options, headers=plain, secret_headers={**secret, **options.secret_headers})
 
 
 def _sealed(name: str, value: str, kept: Sealed | None, seal: Callable[[str], str]) -> Sealed:

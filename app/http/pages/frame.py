@@ -17,6 +17,7 @@ from app import __version__
 from app.compose.phrases import one_line, plain
 from app.context import AppContext
 from app.domain.person import Role
+from app.domain.recipient import shown_address
 from app.http.pages.assets import asset
 from app.http.pages.checks import check_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
@@ -93,7 +94,12 @@ def environment(language: str) -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.globals |= {"asset": asset, "languages": LANGUAGES, "themes": THEMES, "version": __version__}
     # Control characters and reversed text could show a reader something else than what was sent.
-    made.filters |= {"line": _line, "plain": plain, "refusal_text": partial(refusal_text, texts=translations(language))}
+    made.filters |= {
+        "line": _line,
+        "plain": plain,
+        "address": shown_address,
+        "refusal_text": partial(refusal_text, texts=translations(language)),
+    }
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made
 

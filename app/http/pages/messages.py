@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from app.domain.message import Message, MessageState
+from app.domain.recipient import shown_address
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.session import SignedInPerson
@@ -65,7 +66,7 @@ async def show_messages(
         for one in shown:
             is_stuck = one.state in (MessageState.DEAD, MessageState.BOUNCED)
             attempts = await attempts_of(tx, one.id) if is_stuck else []
-            name = names[one.recipient_id].name if one.recipient_id in names else one.address
+            name = names[one.recipient_id].name if one.recipient_id in names else shown_address(one.address)
             rows.append(MessageRow(one, name, (attempts[-1].code or "") if attempts else ""))
         recipients = (await page_recipients(tx, Window(_RECIPIENTS))).items if who.customers is None else ()
     return render(

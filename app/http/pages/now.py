@@ -14,6 +14,7 @@ from app.context import AppContext
 from app.domain.job_status import JobCounts, total_of
 from app.domain.message import Message, MessageState
 from app.domain.problem import NamedAlert
+from app.domain.recipient import shown_address
 from app.domain.relay import Relay
 from app.http.api.dependencies import Context
 from app.http.pages.done import SHOWN_FOR
@@ -248,7 +249,8 @@ async def _stuck(tx: ReadTx, who: SignedIn, now: datetime) -> list[StuckMessage]
     newest = sorted(found, key=lambda message: message.id, reverse=True)[:MESSAGES_SHOWN]
     names = await recipients_by_id(tx, [message.recipient_id for message in newest])
     return [
-        StuckMessage(one, names[one.recipient_id].name if one.recipient_id in names else one.address) for one in newest
+        StuckMessage(one, names[one.recipient_id].name if one.recipient_id in names else shown_address(one.address))
+        for one in newest
     ]
 
 

@@ -22,6 +22,7 @@ from app.domain.event import READING, StoredEvent
 from app.domain.message import Message
 from app.domain.notice import Notice
 from app.domain.problem import NamedAlert
+from app.domain.recipient import shown_address
 from app.domain.run import Run
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
@@ -272,7 +273,7 @@ async def _moves(tx: ReadTx, who: SignedIn, message_id: str) -> list[SentMessage
         if message is None:
             break
         names = await recipients_by_id(tx, [message.recipient_id])
-        name = names[message.recipient_id].name if message.recipient_id in names else message.address
+        name = names[message.recipient_id].name if message.recipient_id in names else shown_address(message.address)
         is_seen = who.sees(message.customer_id)
         shown = message if is_seen else replace(message, subject="")
         found.append(SentMessage(shown, name, await attempts_of(tx, message.id), is_seen))
