@@ -20,7 +20,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
-from app.core.periodic import Idle, keep_ticking, seldom, wait_through_cancellations
+from app.core.periodic import Idle, keep_ticking, run_in_background, seldom, wait_through_cancellations
 from app.decide import (
     bounced_addresses,
     canaries,
@@ -43,7 +43,7 @@ from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
 from app.deliver.worker_lock import worker_locks
-from app.store.heartbeats import Heartbeat, database_time, delete_heartbeat, note_listening, write_heartbeat
+from app.store.heartbeats import Heartbeat, WorkerLock, database_time, delete_heartbeat, note_listening, write_heartbeat
 
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
@@ -87,20 +87,23 @@ async def _check_clock(context: AppContext) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str) -> AsyncIterator[None]:
+async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str) -> AsyncIterator[WorkerLock | None]:
     """Take back what workers leased that are known to be dead, and let the next worker know when this one is.
 
     Otherwise what a worker was sending when it died would wait until its leases expire.
     """
     if context.settings.is_sqlite:  # this is its only worker, so the leases of all earlier ones are void
         await sweep.take_back_all_leases(context, _HOLDER_PREFIX)
-        yield
+        yield None
         return
     with worker_locks(context.settings.var_dir / "workers", of_this_host) as locks:
         for dead in locks.dead:
             await sweep.take_back_all_leases(context, dead)
         locks.keep_one(worker_name)
-        yield
+        # For workers that do not see this folder, such as a container that takes the place of this one.
+        lock = WorkerLock()
+        async with run_in_background(lock.keep(context.database, worker_name)):
+            yield lock
 
 
 def _probe_look(
@@ -139,7 +142,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         context.database.writing.note_written()
         return False
 
-    async with _sole_leases(context, of_this_host, worker_name), asyncio.TaskGroup() as stages:
+    async with _sole_leases(context, of_this_host, worker_name) as lock, asyncio.TaskGroup() as stages:
 
         def stage(
             name: str,
@@ -159,7 +162,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, probe_look))
         stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
         stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
-        stage("sweep", sweep.tick, every=5)
+        stage("sweep", partial(sweep.tick, lock=lock), every=5)
         stage("refresh", refresh.tick, every=5, after=_SECOND)
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)

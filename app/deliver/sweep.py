@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from app.context import AppContext
+from app.core.log import log
 from app.core.periodic import Idle
 from app.deliver.failover import move_on
 from app.deliver.report import report_given_up
@@ -15,6 +16,7 @@ from app.domain.lease import Claim
 from app.domain.message import Message, MessageState
 from app.domain.relay import RELAY_HOLDER
 from app.store import outbox
+from app.store.heartbeats import WorkerLock, dead_workers
 from app.store.transactions import WriteTx
 
 _BATCH, _MOVES = 10, 5  # in one transaction, so that others can write in between
@@ -22,16 +24,17 @@ _WORKER_LOST = Unknown("lost", "the worker died or was cut off")
 _RELAY_LOST = Unknown("lost", "the relay was cut off: it neither reported what became of this nor renewed its lease")
 
 
-async def tick(context: AppContext) -> bool | Idle:
-    """Process a batch of each, each in its own transaction; True if there may be more, or how long nothing can be due."""
+async def tick(context: AppContext, lock: WorkerLock | None = None) -> bool | Idle:
+    """Process a batch of each, each in its own transaction. `lock`: with it, leases of workers that died are taken back, too. True if there may be more, or how long nothing can be due."""
     now = context.clock()
     # A new lease ends later than that, and a new message may wait so long for its transport.
     idle = min(context.wakeups.idle, timedelta(minutes=context.settings.failover_after_min))
+    has_leases = lock is not None and await _take_back_of_dead_workers(context, lock, now)
     async with context.database.write() as tx:
         taken_back = await take_back_leases(tx, now)
         if taken_back:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-        is_idle = not (taken_back or await outbox.expired(tx, now + idle, 1))
+        is_idle = not (has_leases or taken_back or await outbox.expired(tx, now + idle, 1))
     async with context.database.read() as tx:  # during an outage of a transport many messages wait to be looked at
         too_old = await outbox.overdue(tx, now, _MOVES)
         is_idle = is_idle and not (too_old or await outbox.overdue(tx, now + idle, 1))
@@ -40,6 +43,18 @@ async def tick(context: AppContext) -> bool | Idle:
             await move_overdue(tx, too_old, now)
             tx.after_commit(lambda: context.wakeups.wake("messages"))
     return Idle(idle) if is_idle else taken_back == _BATCH or len(too_old) == _MOVES
+
+
+async def _take_back_of_dead_workers(context: AppContext, lock: WorkerLock, now: datetime) -> bool:
+    """Take back the leases of workers that died, on whatever host; return whether there are leases."""
+    async with context.database.read() as tx:
+        holders = await outbox.lease_holders(tx)
+        dead = await dead_workers(tx, holders, now) if lock.is_settled else []
+    for worker in dead:
+        log.warning("a worker died; the messages that it was sending are sent again", worker=worker)
+        await take_back_all_leases(context, worker)
+        context.wakeups.wake("messages")
+    return bool(holders)
 
 
 async def take_back_all_leases(context: AppContext, of_holders: str) -> None:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -263,11 +263,44 @@ class _Waiting:
         return taken
 
 
-async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting) -> None:
+def _dsn(engines: Engines) -> str:
     dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    dsn = dsn.replace("?ssl=", "?sslmode=").replace(
-        "&ssl=", "&sslmode="
-    )  # in a URL, asyncpg knows only libpq's name for it
+    # In a URL, asyncpg knows only libpq's name for it.
+    return dsn.replace("?ssl=", "?sslmode=").replace("&ssl=", "&sslmode=")
+
+
+async def keep_lock(engines: Engines, lock: str, name: str, note: Callable[[float | None], None]) -> None:
+    """Hold an advisory lock of PostgreSQL in a session of its own until cancelled. The server frees it when the connection ends.
+
+    `lock`: an SQL expression that takes the lock and has the name as its parameter. After a loss of the connection, it is taken again.
+    `note` is called with the time of the event loop when it is held, and with None when it is not any more.
+    """
+    while True:
+        try:
+            await _hold_lock(_dsn(engines), lock, name, note)
+        except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
+            log.info("the lock of this worker is not held; it is taken again", cause=str(cause))
+        await asyncio.sleep(RETRY_S)
+
+
+async def _hold_lock(dsn: str, lock: str, name: str, note: Callable[[float | None], None]) -> None:
+    connection, closed = await asyncpg.connect(dsn), asyncio.Event()
+    connection.add_termination_listener(lambda _: closed.set())
+    try:
+        await connection.fetch(f"SELECT {lock}", name)
+        note(asyncio.get_running_loop().time())
+        while not connection.is_closed():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALIVE_S):
+                    await closed.wait()
+            await connection.execute("SELECT 1", timeout=ALIVE_S)
+    finally:
+        note(None)
+        await connection.close(timeout=1)
+
+
+async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting) -> None:
+    dsn = _dsn(engines)
     pause: float = RETRY_S
     while True:
         try:

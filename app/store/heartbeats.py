@@ -7,6 +7,7 @@ not called ready. The probe and its pings are one row, which never grows in numb
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +17,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.errors import Unavailable
 from app.domain.probe import Pings, Probe
+from app.store.engine import keep_lock
 from app.store.tables import NEW, TROUBLE, events
 from app.store.tables_managed import heartbeats, listening
 from app.store.tables_managed import probe as table
 from app.store.transactions import Database, ReadTx, WriteTx
 
+_DEAD_AFTER = timedelta(seconds=10)  # two heartbeats
+_WORKER_LOCK = 0x776B  # the first half of the number of an advisory lock: nothing else uses it
 GAP = timedelta(minutes=1)  # workers update the row every five seconds
 _ONLY, _TRIAL = 1, 2  # rows of `listening`
 
@@ -54,6 +58,39 @@ async def write_heartbeat(tx: WriteTx, heartbeat: Heartbeat) -> None:
         await tx.connection.execute(
             insert(heartbeats).values(worker=heartbeat.worker, started_at=heartbeat.started_at, **values)
         )
+
+
+@dataclass(slots=True)
+class WorkerLock:
+    """The lock that shows the workers of all hosts that this one lives. Only on PostgreSQL."""
+
+    _held_since: float | None = None
+
+    async def keep(self, database: Database, worker: str) -> None:
+        """Hold it until cancelled."""
+        await keep_lock(database.engines, f"pg_advisory_lock({_WORKER_LOCK}, hashtext($1))", worker, self._note)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether others can be judged by theirs: after a restart of the database nobody has one for a moment."""
+        held_since, now = self._held_since, asyncio.get_running_loop().time()
+        return held_since is not None and now - held_since > _DEAD_AFTER.total_seconds()
+
+    def _note(self, held_since: float | None) -> None:
+        self._held_since = held_since
+
+
+async def dead_workers(tx: ReadTx, holders: Collection[str], now: datetime) -> list[str]:
+    """Return which holders of leases are workers that died, on whatever host: their sessions have ended, and so have their heartbeats.
+
+    A lost connection alone proves nothing, because a worker may go on sending. A worker that wrote no heartbeat yet is not judged.
+    """
+    late = select(heartbeats.c.worker).where(heartbeats.c.worker.in_(holders), heartbeats.c.at < now - _DEAD_AFTER)
+    found = list(await tx.connection.scalars(late)) if holders else []
+    is_free = text(
+        f"SELECT pg_try_advisory_xact_lock({_WORKER_LOCK}, hashtext(:worker))"
+    )  # until this transaction ends
+    return [worker for worker in found if await tx.connection.scalar(is_free, {"worker": worker})]
 
 
 async def delete_heartbeat(tx: WriteTx, worker: str) -> None:

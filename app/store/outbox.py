@@ -331,6 +331,12 @@ async def expired(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | N
     return list((await tx.connection.execute(locked)).scalars())
 
 
+async def lease_holders(tx: ReadTx) -> list[str]:
+    """Return who holds leases."""
+    holders = await tx.connection.scalars(select(messages.c.lease_holder).where(_LEASED).distinct())
+    return [holder for holder in holders if holder is not None]
+
+
 async def overdue(tx: ReadTx, now: datetime, limit: int) -> list[str]:
     """Return the ids of messages that are overdue, the most urgent first."""
     may_move = messages.c.is_alert & (messages.c.move_on_at <= now)

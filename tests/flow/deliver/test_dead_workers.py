@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from app.core.clock import now
-from app.deliver import lease
+from app.core.periodic import run_in_background
+from app.deliver import lease, sweep
 from app.deliver.worker_lock import worker_locks
 from app.domain.lease import Leased
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.store.heartbeats import heartbeats_since
+from app.store.heartbeats import WorkerLock, heartbeats_since
 from app.worker import run
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.outbox import message_of, post
@@ -71,3 +73,56 @@ async def test_leases_end_with_their_worker(system: SystemUnderTest, is_alive: b
             found = [(await message_of(system.context, one.parcel.id)).state for one in (begun, waiting, of_other_host)]
     leased = MessageState.LEASED
     assert found == ([leased] * 3 if is_alive else [MessageState.UNKNOWN, MessageState.QUEUED, leased])
+
+
+HOLD_AND_SEND = """
+import asyncio, sys
+from datetime import timedelta
+from app.core.clock import now
+from app.core.settings import load_settings
+from app.core.periodic import run_in_background
+from app.deliver import lease, sweep
+from app.store.engine import open_engines
+from app.store.heartbeats import Heartbeat, WorkerLock, write_heartbeat
+from app.store.transactions import Database
+
+async def work(url, name):
+    database, lock = Database(open_engines(load_settings(database_url=url))), WorkerLock()
+    keeping = asyncio.create_task(lock.keep(database, name))
+    async with database.write() as tx:
+        await write_heartbeat(tx, Heartbeat(name, now(), now(), ("smtp",), []))
+        await lease.lease_and_begin(tx, "smtp", 1, now(), name, now() + timedelta(minutes=10))
+    while lock._held_since is None:
+        await asyncio.sleep(0.01)
+    print("sends", flush=True)
+    await keeping
+
+asyncio.run(work(*sys.argv[1:]))
+"""
+
+
+async def test_leases_of_a_worker_that_was_killed_on_another_host_end_with_its_session(system: SystemUnderTest) -> None:
+    [message_id] = await post(system.context, ANN)
+    command = sys.executable, "-c", HOLD_AND_SEND, system.context.settings.database, "worker:elsewhere:1:aa"
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"sends\n"
+    own = WorkerLock()
+    async with run_in_background(own.keep(system.context.database, NAME)):
+
+        async def sweep_later() -> None:
+            own._held_since = float("-inf")  # as if this worker had run for a while
+            await sweep.tick(system.context, own)
+
+        await sweep_later()
+        assert (await message_of(system.context, message_id)).state is MessageState.LEASED, "it has just been heard of"
+        system.pass_time(seconds=12)
+        await sweep_later()
+        state = (await message_of(system.context, message_id)).state
+        assert state is MessageState.LEASED, "its session lives, though its heartbeat is late"
+        process.kill()
+        await process.wait()
+        async with asyncio.timeout(5):
+            while (await message_of(system.context, message_id)).state is MessageState.LEASED:
+                await sweep_later()
+    assert (await message_of(system.context, message_id)).state is MessageState.UNKNOWN, "it may have been sent"
