@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.compose import alert_mail, mime, summary_mail, webhook_body
+from jinja2 import TemplateError
+
+from app.compose import alert_mail, mime, plain_mail, summary_mail, webhook_body
 from app.compose.alert_card import AnswerUrl
 from app.compose.alert_subject import first_topic, topic_of
 from app.compose.first_way import first_way, relay_named, ways_in_doubt
@@ -279,7 +281,7 @@ def _compose_alerts(
         return None
     base_url = context.settings.public_url
     threads = tuple(dict.fromkeys(view.thread_id for view in found if view.thread_id))
-    mail = alert_mail.render(found, base_url=base_url, answer=answer)
+    mail = _render_or_plain(found, answer, base_url)
     alert_ids = tuple(dict.fromkeys(view.alert.id for view in found))
     conversation = None
     if len(found) == 1:
@@ -290,6 +292,17 @@ def _compose_alerts(
         is_whole = any(one.transport in KEEPS_STATES for one in to.transports)
         body = webhook_body.render_alerts(found, base_url=base_url, is_whole=is_whole)
     return ComposedMessage(mail, body, threads, alert_ids, conversation)
+
+
+def _render_or_plain(found: Sequence[AlertView], answer: AnswerUrl | None, base_url: str) -> RenderedMail:
+    """Return the mail of its template, or a plain one: an alert leaves although a template is broken, and so does the alert about that."""
+    try:
+        return alert_mail.render(found, base_url=base_url, answer=answer)
+    except Exception as cause:
+        if len(found) > 1 and not isinstance(cause, TemplateError):  # one alert may be at fault: each is composed alone
+            raise
+        log.exception("the mail about alerts could not be rendered; it is sent as plain text", alerts=len(found))
+        return plain_mail.render(found, base_url=base_url)
 
 
 async def _compose_summary(context: AppContext, notice: Notice, to: Recipient) -> ComposedMessage | None:
