@@ -83,6 +83,11 @@ WRITABLE = Gauge(
 )
 WRITABLE.set(1)
 LOG_LINES_LOST = Counter("tocsin_log_lines_lost", "Lines of the log that could not be written.", registry=HTTP)
+UNREADABLE_ROWS = Gauge(
+    "tocsin_unreadable_rows",
+    "Rows that fell due and cannot be read, because another version wrote them or they are damaged. The log names them.",
+    registry=WORKER,
+)
 DISK_FREE_BYTES = Gauge(
     "tocsin_disk_free_bytes", "Free space on the disk of the database and of var_dir.", ["disk"], registry=WORKER
 )

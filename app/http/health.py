@@ -36,6 +36,7 @@ from app.store.returned_mails import MailboxPosition, all_bounced_addresses, fin
 from app.store.transactions import ReadTx
 
 router = APIRouter(tags=["health"])
+UNREADABLE = "tocsin_unreadable_rows"
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
@@ -171,6 +172,7 @@ async def check_service(context: AppContext, stopped: StoppedWorker | None) -> l
         ),
         _worker(found.workers, now, stopped, is_written=database.status == "ok"),
         _composing(found.overdue_notices, now),
+        *_unreadable(found.workers),
         *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
         *await asyncio.to_thread(_credential, context.settings.oauth, now),
         *_returned(context.settings, found, now),
@@ -273,6 +275,22 @@ def _composing(late: OverdueNotices, now: datetime) -> Check:
     since = _format_age(now - late.oldest_due_at)
     detail = f"{late.notices} notice(s) wait to be composed, the oldest for {since}, so they are not sent; the log has the reason"
     return Check(name="wording", status="warning", detail=detail)
+
+
+def _unreadable(workers: Sequence[Heartbeat]) -> list[Check]:
+    """Say that rows cannot be read; nothing if all can."""
+    values = [
+        sample[2]
+        for worker in workers
+        for family in worker.metrics
+        if family["name"] == UNREADABLE
+        for sample in family["samples"]
+    ]
+    count = int(sum(values))
+    if not count:
+        return []
+    detail = f"{count} row(s) that fell due cannot be read, so nothing is decided of them; the log names them"
+    return [Check(name="rows", status="warning", detail=detail)]
 
 
 def _credential(given: OAuthSettings, now: datetime) -> list[Check]:

@@ -11,8 +11,11 @@ from sqlalchemy import Table, func, select, update
 
 from app.admin import jobs as managed_jobs
 from app.admin.editing import Editor
+from app.core import metrics
 from app.decide import learn, missed, reminders
 from app.domain.expectation import Expectation
+from app.http.health import check_service
+from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.tables import agents, alerts, jobs, notices, runs
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.fill import copy_rows, id_prefix, numbered
@@ -85,6 +88,11 @@ async def test_unreadable_agents_do_not_hide_a_silent_one(system: SystemUnderTes
     await system.decide()
     assert [alert.kind for alert in await system.rows(alerts)] == ["agent_silent"]
     assert await still_due(system, agents.c.silent_at) == 0
+    async with system.context.database.write() as tx:
+        now = system.time[0]
+        await write_heartbeat(tx, Heartbeat("worker:a", now, now, (), metrics.snapshot()))
+    [check] = [one for one in await check_service(system.context, None) if one.name == "rows"]
+    assert (check.status, int(check.detail.split()[0]) >= missed.AGENTS_AT_ONCE) == ("warning", True)
 
 
 async def test_unreadable_jobs_do_not_keep_others_from_being_learned(system: SystemUnderTest) -> None:
