@@ -43,7 +43,14 @@ from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
 from app.deliver.worker_lock import worker_locks
-from app.store.heartbeats import Heartbeat, WorkerLock, database_time, delete_heartbeat, note_listening, write_heartbeat
+from app.store.heartbeats import (
+    Heartbeat,
+    WorkerSession,
+    database_time,
+    delete_heartbeat,
+    note_listening,
+    write_heartbeat,
+)
 
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
@@ -87,7 +94,7 @@ async def _check_clock(context: AppContext) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str) -> AsyncIterator[WorkerLock | None]:
+async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str) -> AsyncIterator[WorkerSession | None]:
     """Take back what workers leased that are known to be dead, and let the next worker know when this one is.
 
     Otherwise what a worker was sending when it died would wait until its leases expire.
@@ -101,7 +108,7 @@ async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str)
             await sweep.take_back_all_leases(context, dead)
         locks.keep_one(worker_name)
         # For workers that do not see this folder, such as a container that takes the place of this one.
-        lock = WorkerLock()
+        lock = WorkerSession()
         async with run_in_background(lock.keep(context.database, worker_name)):
             yield lock
 

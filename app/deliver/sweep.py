@@ -16,7 +16,7 @@ from app.domain.lease import Claim
 from app.domain.message import Message, MessageState
 from app.domain.relay import RELAY_HOLDER
 from app.store import outbox
-from app.store.heartbeats import WorkerLock, dead_workers
+from app.store.heartbeats import WorkerSession, dead_workers
 from app.store.transactions import WriteTx
 
 _BATCH, _MOVES = 10, 5  # in one transaction, so that others can write in between
@@ -24,7 +24,7 @@ _WORKER_LOST = Unknown("lost", "the worker died or was cut off")
 _RELAY_LOST = Unknown("lost", "the relay was cut off: it neither reported what became of this nor renewed its lease")
 
 
-async def tick(context: AppContext, lock: WorkerLock | None = None) -> bool | Idle:
+async def tick(context: AppContext, lock: WorkerSession | None = None) -> bool | Idle:
     """Process a batch of each, each in its own transaction. `lock`: with it, leases of workers that died are taken back, too. True if there may be more, or how long nothing can be due."""
     now = context.clock()
     # A new lease ends later than that, and a new message may wait so long for its transport.
@@ -45,7 +45,7 @@ async def tick(context: AppContext, lock: WorkerLock | None = None) -> bool | Id
     return Idle(idle) if is_idle else taken_back == _BATCH or len(too_old) == _MOVES
 
 
-async def _take_back_of_dead_workers(context: AppContext, lock: WorkerLock, now: datetime) -> bool:
+async def _take_back_of_dead_workers(context: AppContext, lock: WorkerSession, now: datetime) -> bool:
     """Take back the leases of workers that died, on whatever host; return whether there are leases."""
     async with context.database.read() as tx:
         holders = await outbox.lease_holders(tx)

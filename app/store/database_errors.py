@@ -83,7 +83,9 @@ def disk_trouble(cause: BaseException) -> DiskTrouble | None:
             for text, trouble in _TROUBLE_BY_TEXT.items()
             if state[:2] in ("XX", "42", "58") and text in str(error)
         )
-        return _TROUBLE_BY_STATE.get(state) or next(by_text, None)
+        return next(by_text, None) or _TROUBLE_BY_STATE.get(
+            state
+        )  # a quota may have the state of any error of the disk
     if isinstance(error, sqlite3.Error):
         name = getattr(error, "sqlite_errorname", None) or ""
         return next((trouble for code, trouble in _TROUBLE_BY_CODE.items() if name.startswith(code)), None)

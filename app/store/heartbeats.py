@@ -61,7 +61,7 @@ async def write_heartbeat(tx: WriteTx, heartbeat: Heartbeat) -> None:
 
 
 @dataclass(slots=True)
-class WorkerLock:
+class WorkerSession:
     """The lock that shows the workers of all hosts that this one lives. Only on PostgreSQL."""
 
     _held_since: float | None = None

@@ -17,7 +17,7 @@ from app.deliver.worker_lock import worker_locks
 from app.domain.lease import Leased
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.store.heartbeats import WorkerLock, heartbeats_since
+from app.store.heartbeats import WorkerSession, heartbeats_since
 from app.worker import run
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.outbox import message_of, post
@@ -83,11 +83,11 @@ from app.core.settings import load_settings
 from app.core.periodic import run_in_background
 from app.deliver import lease, sweep
 from app.store.engine import open_engines
-from app.store.heartbeats import Heartbeat, WorkerLock, write_heartbeat
+from app.store.heartbeats import Heartbeat, WorkerSession, write_heartbeat
 from app.store.transactions import Database
 
 async def work(url, name):
-    database, lock = Database(open_engines(load_settings(database_url=url))), WorkerLock()
+    database, lock = Database(open_engines(load_settings(database_url=url))), WorkerSession()
     keeping = asyncio.create_task(lock.keep(database, name))
     async with database.write() as tx:
         await write_heartbeat(tx, Heartbeat(name, now(), now(), ("smtp",), []))
@@ -107,7 +107,7 @@ async def test_leases_of_a_worker_that_was_killed_on_another_host_end_with_its_s
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"sends\n"
-    own = WorkerLock()
+    own = WorkerSession()
     async with run_in_background(own.keep(system.context.database, NAME)):
 
         async def sweep_later() -> None:
