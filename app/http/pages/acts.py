@@ -114,8 +114,10 @@ async def post_teach(request: Request, context: Context, who: Operator, form: Po
         raise NotFound("there is no such outcome")
     async with context.database.read() as tx:
         event = await EVENTS.get(tx, event_id)
+    if not who.sees(event.customer_id):
+        raise NotFound(f"there is no event {event_id}")
     # What was read as a failure stays one, whatever event a form names: only who edits rules may teach otherwise, by the API.
-    if not who.sees(event.customer_id) or event.outcome is not RunOutcome.UNCLEAR:
+    if event.outcome is not RunOutcome.UNCLEAR:
         raise NotFound(f"there is no event {event_id} that waits for an answer")
     try:
         lesson = await teach_event(context.database, event_id, outcome, None, by)

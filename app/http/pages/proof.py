@@ -102,7 +102,10 @@ async def show_proof(
 ) -> HTMLResponse:
     """Show the chain of an event, run, alert, notice or message."""
     async with context.database.read() as tx:
-        chain, message = await _read_chain(tx, who, proof_id)
+        try:
+            chain, message = await _read_chain(tx, who, proof_id)
+        except NotFound as cause:  # in the same words whether it does not exist or belongs to another customer
+            raise NotFound(f"there is nothing called {proof_id}") from cause
         answer = await _answer_about(tx, who, chain, about) if about else None
     return render(
         request,
