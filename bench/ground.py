@@ -211,8 +211,8 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + READY_S
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args} does not listen on {port}")
+    raise RuntimeError(f"{process.args!r} does not listen on {port}")

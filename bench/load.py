@@ -150,5 +150,5 @@ async def run(load: Load, port: int, connections: int, seconds: float) -> dict[s
 
 if __name__ == "__main__":
     _port, _seconds, _connections, _events, _prefix, _rate, *_tool = sys.argv[1:]
-    _load = Load(_prefix, int(_events), float(_rate), *_tool)
+    _load = Load(_prefix, int(_events), float(_rate), _tool[0] if _tool else None)
     print(json.dumps(uvloop.run(run(_load, int(_port), int(_connections), float(_seconds)))))

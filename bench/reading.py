@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from app.intake.language.reader import read_words
 from bench.claim import Claim, Figure, at_most
@@ -33,12 +34,12 @@ _LOGS = {
 def measure(_grounds: list[Ground]) -> Iterator[Claim]:
     """Read each text many times; the fastest round counts, as others on the machine only add to it."""
     for subject in _SUBJECTS:
-        took = _fastest(lambda subject=subject: read_words(subject), 100)
+        took = _fastest(partial(read_words, subject), 100)
         yield Claim(f"reading {subject!r}", Figure.of(took), "ms", target=at_most(SUBJECT_MS))
     for name, (line, end) in _LOGS.items():
         lines = "".join(line.format(number, number) for number in range(SIZE // len(line) + 1))
         body = lines[: SIZE - len(end) - 1] + "\n" + end
-        took = _fastest(lambda body=body: read_words("Nightly log", body), 3)
+        took = _fastest(partial(read_words, "Nightly log", body), 3)
         yield Claim(f"reading 64 KiB of {name}", Figure.of(took), "ms", target=at_most(LONG_MS))
 
 

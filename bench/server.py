@@ -10,7 +10,6 @@ import sqlite3
 import sys
 from functools import partial
 
-from app import main
 from app.cli import serve
 from app.core.settings import Settings
 from app.http.app import HttpApp
@@ -27,7 +26,13 @@ class AnsweredAtOnce(GroupCommit):
     """Reports "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
 
     async def store(
-        self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int, key: SenderKey | None = None
+        self,
+        events: list[NewEvent],
+        unknown: dict[int, AskedAgent],
+        size: int,
+        key: SenderKey | None = None,
+        *,
+        has_place: bool = False,  # noqa: ARG002  (as GroupCommit is called)
     ) -> Batch:
         """Answer."""
         if unknown:
@@ -55,9 +60,9 @@ def _note(file: int) -> None:
 if __name__ == "__main__":
     _variant = sys.argv[1]
     if _variant == "no_database":
-        accept.GroupCommit = AnsweredAtOnce  # type: ignore[misc]
+        accept.GroupCommit = AnsweredAtOnce  # type: ignore[attr-defined]
     if _variant == "counted":
         sqlite3.connect = partial(sqlite3.connect, factory=CountedConnection)  # type: ignore[assignment]
     if _variant not in ("with_worker", "counted"):
-        main.create_app = _without_worker  # `serve` imports it when it is called
+        serve.create_app = _without_worker  # type: ignore[assignment, attr-defined]
     serve.serve()
