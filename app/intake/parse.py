@@ -138,6 +138,7 @@ _event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
 _valid_event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(Annotated[list[WireEvent], FailFast()])
 _single_event: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
 _NUL = b"\\u0000"
+_STATED_ONCE = ("outcome", "severity")  # two different ones in one event contradict each other
 
 
 def parse_events(body: RequestBody, *, max_events: int, max_event_size: int) -> ParsedBody:
@@ -151,8 +152,11 @@ def parse_events(body: RequestBody, *, max_events: int, max_event_size: int) -> 
     if _NUL not in body.data:
         try:
             if body.is_single:
-                return ParsedBody([(0, _single_event.validate_json(body.data))])
-            return _keep_valid(_valid_event_list.validate_json(body.data), max_events, size_limit)
+                events = [_single_event.validate_json(body.data)]
+            else:
+                events = _valid_event_list.validate_json(body.data)
+            if not _may_contradict_itself(body.data, events):
+                return _keep_valid(events, max_events, None if body.is_single else size_limit)
         except ValidationError:
             pass  # parsed again below, event by event, to report which ones are wrong and why
     value = _parse_json(body.data)
@@ -182,7 +186,8 @@ def _parse_lines(data: bytes, max_events: int, max_event_size: int) -> ParsedBod
         except ValidationError:
             pass
         else:
-            if len(events) == len(lines):  # otherwise a line held two events, and the indexes after it would be wrong
+            # A line that held two events would make the indexes after it wrong.
+            if len(events) == len(lines) and not _may_contradict_itself(data, events):
                 return ParsedBody(list(enumerate(events)))
     values: list[Any] = []
     rejected: dict[int, EventRejection] = {}
@@ -233,7 +238,8 @@ def _check_event_count(count: int, max_events: int) -> None:
 def _parse_json(data: bytes) -> Any:  # noqa: ANN401
     """Parse JSON and tolerate bytes that are no UTF-8: a file name in an old encoding must not cost the report of a failure."""
     try:
-        value = json.loads(data.decode("utf-8", "surrogateescape"), strict=False, parse_int=parse_digits)
+        text = data.decode("utf-8", "surrogateescape")
+        value = json.loads(text, strict=False, parse_int=parse_digits, object_pairs_hook=_object_of)
     except (ValueError, RecursionError) as cause:
         where = f" at character {cause.pos}" if isinstance(cause, json.JSONDecodeError) else ""
         raise MalformedBody(f"not JSON{where}") from cause
@@ -249,6 +255,26 @@ def _parse_json(data: bytes) -> Any:  # noqa: ANN401
         if not level:
             return value
     raise MalformedBody(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _may_contradict_itself(data: bytes, events: Sequence[WireEvent]) -> bool:
+    """Return whether one of the events may state its outcome twice: of a name that is repeated, a parser keeps only the last value."""
+    for name in _STATED_ONCE:
+        count = data.count(b'"%s"' % name.encode())
+        if count > 1 and count > sum(name in event for event in events):
+            return True
+    return False
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object with these names. Outcomes that contradict each other become one text, which no event may state as a success."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name in _STATED_ONCE:
+            values = list(dict.fromkeys(str(value) for stated, value in pairs if stated == name))
+            if len(values) > 1:
+                found[name] = " / ".join(values[:10])
+    return found
 
 
 def parse_digits(digits: str) -> float:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from app.core.errors import MalformedBody, TooLarge
 from app.intake.body import BodyFormat, RequestBody
 from app.intake.parse import ParsedBody, parse_events
+from app.intake.validate import Sender
+from app.intake.validated_body import BodyLimits, validate_body
 
 GOOD = {"agent": "sql01", "job": "nightly"}
 
@@ -190,3 +193,28 @@ def test_a_field_with_far_too_many_values_is_left_out_unread(field: str):
     )
     assert [event.get(field) for _, event in body.events] == [None, None]
     assert (rejections(body), body.flags) == ([], {1: [f"{field}_ignored"]})
+
+
+@pytest.mark.parametrize("body_format", list(BodyFormat))
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        (b'{"job":"j","outcome":"failure","outcome":"success"}', "failure"),
+        (b'{"job":"j","outcome":"success","outcome":"failure"}', "failure"),
+        (b'{"job":"j","outcome":"success","outcome":"unclear"}', "unclear"),
+        (b'{"job":"j","outcome":"success","outcome":null}', "unclear"),
+        (b'{"job":"j","severity":"error","severity":"info"}', "unclear"),
+        (b'{"job":"j","outcome":"success","outcome":"success"}', "success"),
+        (b'{"job":"j","outcome":"success","extra":{"outcome":"failure"}}', "success"),
+        (b'{"job":"j","outcome":"success","message":"\\"outcome\\":\\"failure\\""}', "success"),
+    ],
+)
+def test_an_event_that_states_its_outcome_twice_is_no_success_unless_both_are(
+    event: bytes, outcome: str, body_format: BodyFormat
+):
+    good = b'{"job":"other","outcome":"success"}'
+    whole = b"\n".join([good, event]) if body_format is BodyFormat.LINES else b"[%s,%s]" % (good, event)
+    for data, single in [(whole, False), *([(event, True)] if body_format is BodyFormat.JSON else [])]:
+        sender, limits = Sender("cus", "agt", "sql01"), BodyLimits(10, 10_000, 10_000)
+        events = validate_body(RequestBody(data, body_format, single), sender, datetime.now(UTC), limits, ()).events
+        assert [one.outcome for one in events] == [*([] if single else ["success"]), outcome]
