@@ -35,15 +35,15 @@ def example_alerts(now: datetime, base_url: str, what: str = "opened") -> bytes:
         "url": base_url,
         "kind": "failed",
         "severity": "warning",
-        "customer": "Example Ltd",
+        "customer": "Tocsin test",
         "customer_id": "cus_00000000000000000000000000e1",
-        "agent": "sql01",
+        "agent": "tocsin-test",
         "agent_id": "agt_00000000000000000000000000e1",
-        "job": "nightly-sql",
+        "job": "tocsin-test",
         "job_id": "job_00000000000000000000000000e1",
         "activity": "backup",
         "run_id": None,
-        "message": "This is a test from Tocsin: the disk is full.",
+        "message": "This is a test from Tocsin. Nothing failed.",
         "trouble": "failed",
         "unclear": None,
         "since": at,
@@ -61,5 +61,5 @@ def example_alerts(now: datetime, base_url: str, what: str = "opened") -> bytes:
         "next_due_at": None,
         "reason": "a test by an administrator",
     }
-    data = {"subject": "Test from Tocsin: nightly-sql failed", "alerts": [alert], "more": 0}
+    data = {"subject": "Test from Tocsin: tocsin-test failed", "alerts": [alert], "more": 0}
     return json.dumps({"type": f"alert.{what}", "timestamp": at, "data": data}).encode()

@@ -57,7 +57,7 @@ async def posted(options: WebhookOptions, body: dict | None = None) -> tuple[Out
 def test_a_chat_service_gets_a_short_text_and_a_link(service: str, what: str):
     body = chat_body(service, document(what))
     assert len(body) < 2000
-    assert b"sql01" in body
+    assert b"tocsin-test" in body.replace(b"\\", b"")  # Discord's marks are escaped
     assert BASE.encode() in body
     for other in (json.loads(webhook_body(NOW, BASE)), {"type": "summary", "data": {"subject": "All is well"}}):
         assert json.loads(chat_body(service, other))
