@@ -1,8 +1,9 @@
 """The walk of a new user in Chromium: from the first start to the failed job that is acknowledged from its mail.
 
-Each step writes a picture into the folder of the test (pytest prints where it is), for a person to look at.
+Each step takes a picture for a person to look at. WALK_PICTURES=FOLDER keeps them there; otherwise they go with the folder of the test.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -61,8 +62,8 @@ def test_from_the_first_start_to_the_failed_job_that_is_acknowledged_from_its_ma
     tmp_path: Path,
     look: tuple[int, Literal["light", "dark"], str],
 ) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    pictures = Path(os.environ.get("WALK_PICTURES", tmp_path)) / f"{look[0]}-{look[1]}"
+    pictures.mkdir(parents=True, exist_ok=True)
     with opened(chromium, served, None, look) as (page, seen), opened(chromium, served, None, look) as (phone, others):
         walk = Walk(page, axe, pictures)
         sign_in_first(walk, served)
