@@ -17,8 +17,7 @@ from app.core.log import log
 from app.core.periodic import Idle, keep_ticking, run_in_background
 from app.deliver import lease
 from app.deliver.settle import AttemptResult, settle_results
-from app.deliver.transport import Transport, Unsent
-from app.deliver.transports.graph import CONCURRENT
+from app.deliver.transport import GRAPH_CONCURRENT, Transport, Unsent
 from app.domain import own_address
 from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
@@ -31,7 +30,7 @@ POLL_S = 1.0
 # While the database is away: once it is back, what was sent must be written, and what is being sent renewed, before its lease is taken back.
 _LONGEST_PAUSE_S = 5.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
-_SENDERS = {"webhook": 24, "file": 2, "graph": 2 * CONCURRENT}
+_SENDERS = {"webhook": 24, "file": 2, "graph": 2 * GRAPH_CONCURRENT}
 _SENDERS_TO_PROGRAM = 16
 _PER_ADDRESS = 4  # of the senders to programs: some addresses that never answer must leave senders for the others
 # While one sends, attempts are written for the others. To a quick server there are more, or its connections would wait for the disk

@@ -9,6 +9,10 @@ from typing import Protocol
 from app.domain.attempt import Outcome
 from app.domain.message import Parcel
 
+# Requests of one app to one mailbox (https://learn.microsoft.com/graph/throttling-limits). Here, so that only a service that uses Graph
+# loads its transport.
+GRAPH_CONCURRENT = 4
+
 
 class Unsent(Exception):
     """A send was cancelled before any part of the message was handed over, so the message was certainly not sent."""

@@ -38,6 +38,17 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
+WORKER = """
+import json, sys
+import app.worker
+from app.core.secret import Secret
+from app.core.settings import load_settings
+from app.deliver.transports import build_transports
+build_transports(load_settings(), Secret("s" * 32))
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
 def imported_by(script: str, folder: Path) -> set[str]:
     """Return the modules that a script has imported at its end, on a database that needs no migration."""
     copy_sqlite(sqlite_template(), folder / "tocsin.db")
@@ -63,3 +74,8 @@ def test_a_command_on_keys_loads_no_part_of_the_web_or_of_mails(tmp_path: Path):
     imported = imported_by(KEYS, tmp_path)
     assert not (HEAVY | WEB) & imported
     assert len(imported) < 800
+
+
+def test_a_worker_loads_no_transport_that_is_not_configured_and_no_command_line_of_a_library(tmp_path: Path):
+    imported = imported_by(WORKER, tmp_path)
+    assert not {"app.deliver.transports.graph", "rich", "pygments", "pysnmp", "apprise", "authlib", "dns"} & imported

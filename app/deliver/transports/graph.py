@@ -18,21 +18,23 @@ from email.message import EmailMessage
 from typing import Self
 from urllib.parse import quote
 
-import httpx
 import idna
 
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
+from app.core.hidden_modules import hidden
 from app.core.oauth_settings import CLOUDS
 from app.core.settings import Settings
 from app.deliver.access_tokens import AccessTokens, Purpose, TokenRefused, build_access_tokens
-from app.deliver.transport import cancelled_is_unsent
+from app.deliver.transport import GRAPH_CONCURRENT, cancelled_is_unsent
 from app.deliver.transports.graph_answer import judge
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post
 from app.domain.attempt import Outcome, Permanent, Temporary, Unknown
 from app.domain.message import Parcel
 
-CONCURRENT = 4  # requests of one app to one mailbox: https://learn.microsoft.com/graph/throttling-limits
+with hidden("pygments"):  # as in http_caller
+    import httpx
+
 LARGEST_REQUEST = 4 * 1024 * 1024  # bytes: https://learn.microsoft.com/graph/use-the-api
 MEND_PAUSE = timedelta(seconds=30)  # after a refusal that is the same for every message
 _TIMEOUT_S = 60.0
@@ -51,7 +53,7 @@ class GraphTransport:
         self._tokens = tokens
         self._timeout_s = timeout_s
         self._clock = clock
-        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._slots = asyncio.Semaphore(GRAPH_CONCURRENT)
         self._pool = open_pool(None, None)
         self._pause: tuple[Temporary, float] | None = None
 

@@ -61,6 +61,8 @@ _GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.ALL, Te
 @cache
 def _index() -> _Index:
     index = _Index()
+    # Half of all these texts are equal to another one, most words being their own only piece: kept once, they take 3 MiB less.
+    kept: dict[str, str] = {}
     for language in languages():
         runs_on = not has_word_boundaries(language)
         terms = [(term, fold(term.term)) for term in load_terms(language)]
@@ -69,24 +71,25 @@ def _index() -> _Index:
         for (_, meaning, text), folded in terms:
             if meaning is TermMeaning.FAILED and not negations.isdisjoint(folded.split()):
                 meaning = TermMeaning.NOT_DONE  # noqa: PLW2901  ("could not" is not denied by a further negation)
+            text = kept.setdefault(text, text)  # noqa: PLW2901
             if meaning is TermMeaning.GATEWAY:
                 index.gateway.add(folded)
             elif runs_on and _CJK_RUN.search(text):
                 pieces = tuple(re.sub(r"\s+", "", part) for part in folded.split(GAP))
                 index.run_on[language].append(Entry(language, meaning, text, pieces))
             elif text.isascii():  # typed as it is: each start of the service reads all of these files
-                _add(index, Entry(language, meaning, text, _cut(folded)))
+                _add(index, Entry(language, meaning, text, _cut(folded, kept)))
             else:
                 for spelling in dict.fromkeys((folded, fold_typed(text))):
-                    _add(index, Entry(language, meaning, text, _cut(spelling), spelling != text.casefold()))
+                    _add(index, Entry(language, meaning, text, _cut(spelling, kept), spelling != text.casefold()))
     return index
 
 
-def _cut(spelling: str) -> tuple[str, ...]:
+def _cut(spelling: str, kept: dict[str, str]) -> tuple[str, ...]:
     words = spelling.split()
-    if "".join(words).isalnum():
-        return tuple(words)
-    return tuple(piece for word in words for piece in ([GAP] if word == GAP else _PIECE.findall(word)))
+    if not "".join(words).isalnum():
+        words = [piece for word in words for piece in ([GAP] if word == GAP else _PIECE.findall(word))]
+    return tuple(kept.setdefault(word, word) for word in words)
 
 
 def _add(index: _Index, entry: Entry) -> None:
