@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 FOLDERS = ("app", "programs")
+SHORT = 4  # lines of a function with its first one
 MOCKS = re.compile(r"\b(?:unittest\.mock|MagicMock|AsyncMock|mock\.patch|Mock\()")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -47,12 +48,16 @@ def measure(root: Path) -> Iterator[tuple[str, str]]:
     yield "file length, median / p90 / max", _spread(lengths)
     functions = [(module, node) for module in modules for node in ast.walk(module.tree) if isinstance(node, Function)]
     yield "function length, median / p90 / max", _spread([_length_of(node) for _, node in functions])
-    once, private = _private_functions(modules)
+    used_once, private = _private_functions(modules)
+    once = len(used_once)
     yield (
         "private functions used once, of all functions",
         f"{100 * once / len(functions):.0f} % ({once} / {len(functions)})",
     )
     yield "private functions used once, of private ones", f"{100 * once / private:.0f} % ({once} / {private})"
+    called = [node for node, is_called in used_once if is_called]
+    short = sum(_length_of(node) <= SHORT for node in called)
+    yield "  of these: passed as a value / short / longer", f"{once - len(called)} / {short} / {len(called) - short}"
     names = [name for module in modules for name in _names_in(module.tree)]
     yield "Any per 1 000 lines", f"{1000 * names.count('Any') / sum(lengths):.1f}"
     classes = Counter(
@@ -94,15 +99,21 @@ def _has_docstring(node: Function | ast.ClassDef) -> bool:
     return ast.get_docstring(node) is not None
 
 
-def _private_functions(modules: list[Module]) -> tuple[int, int]:
-    """Count private functions and methods that one place of their own file names, and all of them."""
-    once = total = 0
+def _private_functions(modules: list[Module]) -> tuple[list[tuple[Function, bool]], int]:
+    """Return the private functions and methods that one place of their own file names, with whether it calls them; and count all.
+
+    The others are passed as a value, such as a row of a table or a callback: there is no call to move their body to.
+    """
+    total, once = 0, []
     for module in modules:
         used = Counter(_names_in(module.tree))
+        calls = (node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+        called = {ast.unparse(function).rpartition(".")[2] for function in calls}
         for node in ast.walk(module.tree):
             if isinstance(node, Function) and node.name.startswith("_") and not node.name.startswith("__"):
                 total += 1
-                once += used[node.name] == 1
+                if used[node.name] == 1:
+                    once.append((node, node.name in called))
     return once, total
 
 
