@@ -104,7 +104,8 @@ async def test_an_agent_that_seems_silent(api: Api) -> None:
     assert await send(api, await own_key(api, bytes_a_day=1), SUCCESS) == {429}
     await api.app.state.intake.refused.store()
     async with api.context.database.write() as tx:
-        await tx.connection.execute(update(agents).values(silent_at=now(), silent_after_s=60))
+        heard_at = now() - timedelta(minutes=2)
+        await tx.connection.execute(update(agents).values(silent_at=now(), last_heard_at=heard_at, silent_after_s=60))
     await missed.write_due_events(api.context)
     while await decide.tick(api.context):
         pass
