@@ -1,6 +1,7 @@
 """The alert about a run that did not come says what was refused of its agent meanwhile."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,10 @@ async def test_an_agent_that_seems_silent(api: Api) -> None:
     assert await send(api, await own_key(api, bytes_a_day=1), SUCCESS) == {429}
     await api.app.state.intake.refused.store()
     async with api.context.database.write() as tx:
-        heard_at = now() - timedelta(minutes=2)
-        await tx.connection.execute(update(agents).values(silent_at=now(), last_heard_at=heard_at, silent_after_s=60))
-    await missed.write_due_events(api.context)
-    while await decide.tick(api.context):
+        await tx.connection.execute(update(agents).values(silent_at=now(), silent_after_s=60))
+    later = replace(api.context, clock=lambda: now() + timedelta(minutes=2))
+    await missed.write_due_events(later)
+    while await decide.tick(later):
         pass
     [alert] = [one for one in await api.items("/v1/alerts") if one["kind"] == "agent_silent"]
     assert "; 1 report of this agent was refused since " in alert["message"]
