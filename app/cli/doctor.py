@@ -22,7 +22,7 @@ from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
 from app.deliver.transports.remedies import remedy_of
-from app.store.monitoring import SHOWN, Checkup, check_up
+from app.store.monitoring import SHOWN, Checkup, check_up, idle_monitor_keys
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
@@ -31,6 +31,7 @@ _HOW_TO_TEST = {
     "graph": "`tocsin send-test --transport graph --to you@example.org`",
 }
 _WORDED_WITHIN = timedelta(minutes=5)
+_ASKED_WITHIN = timedelta(days=1)  # monitoring systems ask every few minutes
 
 
 def doctor(
@@ -39,7 +40,7 @@ def doctor(
     """List what is missing or wrong; exit code 1 if anything is."""
     settings = load_settings()
     disks = [DoctorFinding("disk", line) for line in asyncio.run(check_disks(settings))]
-    wrong, notes = disks, list[DoctorFinding]()
+    wrong, notes, well = disks, list[DoctorFinding](), list[DoctorFinding]()
     try:
         found, others, heartbeat = asyncio.run(_check(settings))
     except TocsinError as cause:
@@ -50,7 +51,8 @@ def doctor(
         wrong += [DoctorFinding("access", line) for line in access]
         notes += [*_notes(settings, found), *others.notes, *heartbeat.notes]
         notes += [DoctorFinding("access", line) for line in access_notes(settings)]
-    typer.echo(as_document(wrong, notes) if as_json else as_lines(wrong, notes))
+        well += _working_transports(found, {finding.code for finding in wrong})
+    typer.echo(as_document(wrong, notes, well) if as_json else as_lines(wrong, notes, well))
     if wrong:
         raise typer.Exit(1)
 
@@ -62,6 +64,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         canaries = await check_canaries(tx, settings, at)
         bounced, notes = await check_bounces(tx, settings, at)
         heartbeat = await check_heartbeat(tx, settings, at)
+        idle = await idle_monitor_keys(tx, at - _ASKED_WITHIN, at)
     waits = [
         DoctorFinding(
             f"transport {kind}",
@@ -82,6 +85,16 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
     good = [
         *(DoctorFinding("canary", line) for line in canaries.notes),
         *(DoctorFinding("returned mail", line) for line in notes),
+        *(
+            DoctorFinding(
+                "monitor keys",
+                f"No program used the key {name} of kind monitor since {last:%Y-%m-%d %H:%M} UTC:"
+                if last
+                else f"No program ever used the key {name} of kind monitor:",
+                "see whether the monitoring system still asks, or revoke the key (DELETE /v1/keys/<id>).",
+            )
+            for name, last in idle
+        ),
     ]
     return found, DoctorFindings(tuple(wrong), tuple(good)), heartbeat
 
@@ -144,6 +157,21 @@ def _transports(found: Checkup) -> Iterator[DoctorFinding]:
                 f"The last attempt over {kind} ({last_attempt.ended_at:%Y-%m-%d %H:%M} UTC) ended {last_attempt.outcome}: {last_attempt.code} {last_attempt.text}. {count} message(s) wait for it.",
                 mend,
             )
+
+
+def _working_transports(found: Checkup, in_trouble: set[str]) -> Iterator[DoctorFinding]:
+    """Say of each transport in use without trouble how its last attempt or test ended, so that each has a line."""
+    for kind in sorted(found.used_transports - {"file"}):
+        if f"transport {kind}" in in_trouble:
+            continue
+        last, test = found.last_attempts.get(kind), found.last_tests.get(kind)
+        if last is not None and last.ended_at is not None:
+            text = f"The last attempt over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}; nothing waits for it for long."
+        elif test is not None:
+            text = f"The last test of {kind} ({test.at:%Y-%m-%d %H:%M} UTC) was sent."
+        else:
+            text = f"Nothing was sent over {kind} yet."
+        yield DoctorFinding(f"transport {kind}", text)
 
 
 def _trouble(found: Checkup) -> Iterator[DoctorFinding]:

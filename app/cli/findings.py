@@ -36,17 +36,20 @@ class DoctorFindings:
     notes: tuple[DoctorFinding, ...]
 
 
-def as_lines(wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding]) -> str:
+def as_lines(wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding], well: Sequence[DoctorFinding] = ()) -> str:
     """Return the lines for people."""
-    lines = [*(f"! {finding.line}" for finding in wrong), *(f"- {finding.line}" for finding in notes)]
+    lines = [*(f"! {finding.line}" for finding in wrong), *(f"- {finding.line}" for finding in (*notes, *well))]
     ending = "" if len(wrong) == 1 else "s"
     lines.append(f"{len(wrong)} problem{ending} found." if wrong else "Nothing is wrong.")
     return "\n".join(lines)
 
 
-def as_document(wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding]) -> str:
+def as_document(
+    wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding], well: Sequence[DoctorFinding] = ()
+) -> str:
     """Return `{"state", "problems", "checks": [{"code", "state", "text", "remedy"}]}`. Fields may be added, never renamed or removed."""
     checks = [*(_check(finding, "problem") for finding in wrong), *(_check(finding, "note") for finding in notes)]
+    checks += [_check(finding, "ok") for finding in well]
     found = {finding.code for finding in wrong}
     checks += [
         {"code": code, "state": "ok", "text": "Nothing is wrong.", "remedy": None}

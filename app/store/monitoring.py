@@ -12,6 +12,7 @@ from app.domain.canary import JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
 from app.domain.disk_space import JOB as DISK_JOB
 from app.domain.excess import JOB_PREFIX as EXCESS_PREFIX
+from app.domain.key import KeyKind
 from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
@@ -22,7 +23,7 @@ from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.outbox import latest_by_transport
 from app.store.routing import TransportQueue, TransportTest, last_transport_tests, transport_queues
 from app.store.tables import agents, alerts, events, jobs, messages, notices
-from app.store.tables_managed import recipients, relays, routes, summary_schedules
+from app.store.tables_managed import keys, recipients, relays, routes, summary_schedules
 from app.store.transactions import ReadTx
 from app.store.types import EPOCH
 
@@ -210,6 +211,17 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         relays=await _count(tx, count.select_from(relays)),
         relay_troubles=tuple(await tx.connection.scalars(troubles)),
     )
+
+
+async def idle_monitor_keys(tx: ReadTx, since: datetime, now: datetime) -> list[tuple[str, datetime | None]]:
+    """Return the first valid keys of kind `monitor` that no program used since then, each by its name and its last use."""
+    query = select(keys.c.name, keys.c.last_used_at).where(
+        keys.c.kind == KeyKind.MONITOR,
+        keys.c.revoked_at.is_(None),
+        or_(keys.c.expires_at.is_(None), keys.c.expires_at > now),
+        func.coalesce(keys.c.last_used_at, keys.c.created_at) < since,
+    )
+    return [(row.name, row.last_used_at) for row in await tx.connection.execute(query.order_by(keys.c.id).limit(SHOWN))]
 
 
 async def _count(tx: ReadTx, query: Select[int]) -> int:
