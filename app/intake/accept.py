@@ -29,6 +29,7 @@ from app.intake.dialects.make_event import (
     make_unreadable_event,
     why_unreadable,
 )
+from app.intake.dialects.repeated_names import doubt_repeated, note_parameters, noting_repeated_names
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent
@@ -410,12 +411,18 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
     So a report is never lost because of a bug in a dialect. The result is empty only where the dialect returns no event.
     """
     try:
-        events = dialect(request)
+        with noting_repeated_names() as repeated:
+            note_parameters(request.query)
+            events = dialect(request)
     except NotUnderstood as cause:
         return [make_unreadable_event(tool, request, str(cause), job=cause.job)]
     except Exception:  # noqa: BLE001  (an error boundary)
         log.exception("a dialect failed because of a bug of ours; the request is stored as unclear", tool=tool)
         return [make_unreadable_event(tool, request, "an internal error; see the service's log")]
+    if repeated:
+        events = [doubt_repeated(event, repeated[0]) for event in events] or [
+            make_unreadable_event(tool, request, repeated[0])
+        ]
     if len(events) <= MAX_DIALECT_EVENTS:
         return events
     return [

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from app.domain.mail_bounds import exceeds_bounds
+from app.intake.dialects.repeated_names import keep_last
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.parse import parse_digits
@@ -23,7 +24,8 @@ def parse_json_object(text: str, max_length: int = MAX_JSON_LENGTH) -> Mapping[s
     if not text or len(text) > max_length:
         return {}
     try:
-        value = json.loads(text, strict=False, parse_int=parse_digits)  # templates put raw line ends into strings
+        # Templates put raw line ends into strings.
+        value = json.loads(text, strict=False, parse_int=parse_digits, object_pairs_hook=keep_last)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -40,7 +42,7 @@ def read_form_body(request: ToolRequest) -> dict[str, str]:
     if content_type.lower().startswith("multipart/form-data"):
         return _parse_multipart(content_type, request.body[:MAX_FORM_LENGTH])
     text = "&".join(request.text[:MAX_FORM_LENGTH].split("&")[:MAX_FORM_FIELDS])
-    return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    return keep_last(parse_qsl(text, keep_blank_values=True, errors="replace"))
 
 
 def _parse_multipart(content_type: str, body: bytes) -> dict[str, str]:
@@ -50,15 +52,15 @@ def _parse_multipart(content_type: str, body: bytes) -> dict[str, str]:
             return {}
         message = email.message_from_bytes(header + body)
         parts = message.get_payload() if message.is_multipart() else []
-        fields = {}
+        fields: list[tuple[str, str]] = []
         for part in islice((part for part in parts if isinstance(part, Message)), MAX_FORM_FIELDS):
             name = part.get_param("name", header="content-disposition")
             value = part.get_payload(decode=True)
             if isinstance(name, str) and isinstance(value, bytes):
-                fields[name] = decode_text(value, part.get("content-type", ""))
+                fields.append((name, decode_text(value, part.get("content-type", ""))))
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError):
         return {}  # the library raises any of these for bodies that break the rules
-    return fields
+    return keep_last(fields)
 
 
 def as_text(value: object) -> str | None:

@@ -8,6 +8,7 @@ from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.message import choose_message, read_message, read_report_within
+from app.intake.dialects.repeated_names import keep_last
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
@@ -53,5 +54,5 @@ def _read_fields(request: ToolRequest) -> dict[str, str]:
         return {name: text for name, value in found.items() if (text := as_text(value))}
     text = request.readable_text[:_MAX_FORM_LENGTH]
     pairs = parse_qsl("&".join(text.split("&")[:_MAX_FIELDS]), keep_blank_values=True, errors="replace")
-    form = dict([*request.query, *pairs])
+    form = {**dict(request.query), **keep_last(pairs)}
     return form if {"title", "message"} & form.keys() else {**form, "message": text}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypedDict
 
 from app.intake import fields
+from app.intake.dialects.repeated_names import keep_last
 from app.intake.dialects.tool_request import ToolRequest
 
 _EXIT_CODE = re.compile(r"-?\d{1,10}")
@@ -14,7 +15,7 @@ _SIGNAL_BASE, _SIGNAL_END = 128, 192
 _NEVER_RAN = {126: "the command could not be run", 127: "the command was not found"}  # a shell's own
 # How many values that span lines may turn out not to be JSON: each attempt may read the whole rest of the text.
 _MAX_ATTEMPTS, _MAX_LINES = 20, 500_000
-_DECODER = json.JSONDecoder(strict=False)
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=keep_last)
 _COLOURS = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
