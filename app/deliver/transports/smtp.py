@@ -15,7 +15,7 @@ from app.core.mail_address import ascii_domain, split_address
 from app.core.settings import Settings
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.dkim_signer import DkimSigner
-from app.deliver.transports.smtp_connect import SmtpAccess, read_accesses
+from app.deliver.transports.smtp_connect import NoGreetingYet, SmtpAccess, read_accesses
 from app.deliver.transports.smtp_server_pool import Envelope, SmtpServerPool
 from app.deliver.transports.smtp_transaction import with_line_ends
 from app.domain.attempt import Outcome, Permanent, Temporary
@@ -24,6 +24,8 @@ from app.domain.message import Parcel
 SKIP_S = (
     60.0  # for which a failed server is skipped, or each mail would wait for its time-out; then one mail tries it again
 )
+# For which a server may take to greet us before the next one is tried: servers that let strangers wait do so for 6 s (postscreen).
+PATIENCE_S = 8.0
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 _OF_ONE_DOMAIN = frozenset({"relay", "sender_dns"})  # the server may still take mail to other domains
 _NOT_REACHED = frozenset({"connect", "tls", "auth", "token", "timeout", "disconnect", "421"})
@@ -73,12 +75,19 @@ class SmtpTransport:
                 body = await asyncio.to_thread(self._signer.sign, with_line_ends(body))
         envelope = Envelope(parcel.id, self._sender, parcel.envelope_sender, recipient, body)
         failed: list[tuple[_Server, Temporary]] = []
-        for server in self._in_order():
-            outcome = await server.pool.send(envelope)
+        order = self._in_order()
+        tries: list[tuple[_Server, float | None]] = [(server, PATIENCE_S) for server in order[:-1]]
+        tries.append((order[-1], None))
+        for server, patience_s in tries:
+            outcome = await server.pool.send(envelope, patience_s)
             if not isinstance(outcome, Temporary) or not _may_another_server_help(outcome):
                 server.skipped_until = 0.0
                 return self._with_servers(outcome, server, failed)
-            failed.append((server, outcome))
+            if isinstance(
+                outcome, NoGreetingYet
+            ):  # it may only be slow: with its whole time-out if no other server can
+                tries.append((server, None))
+            failed = [one for one in failed if one[0] is not server] + [(server, outcome)]
             if outcome.code not in _OF_ONE_DOMAIN:
                 server.skipped_until = asyncio.get_running_loop().time() + SKIP_S
         failed.sort(key=lambda one: self._servers.index(one[0]))

@@ -54,14 +54,19 @@ def read_accesses(settings: Settings) -> tuple[SmtpAccess, ...]:
     return tuple(SmtpAccess(server, tls, *_tokens_of(server, settings), timeout_s, name) for server in servers)
 
 
-async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
+class NoGreetingYet(Temporary):
+    """The server did not greet us for as long as we waited, which was shorter than its time-out: it may only be slow."""
+
+
+async def open_session(access: SmtpAccess, patience_s: float | None = None) -> SmtpSession | Temporary:
     """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, `token`, a cause of `smtp_refusals`, or the server's own.
 
+    `patience_s`: how long the server may take until it has answered EHLO, where that is less than its time-out; then NoGreetingYet.
     An access token of our own that the server refuses is replaced once, over a new connection, as some servers close the first.
     """
     try:
         token = await _token(access)
-        opened = await _open(access, token)
+        opened = await _open(access, token, patience_s)
         is_refused = isinstance(opened, Temporary) and opened.code == "auth" and opened.text[:1].isdigit()
         if not is_refused or token is None or access.forget_token is None:
             return opened
@@ -71,7 +76,7 @@ async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
         return Temporary("token", evidence(refused.text), is_hopeless_here=not refused.is_temporary)
     except (OSError, ValueError) as cause:  # the file of the token
         return Temporary("auth", evidence(str(cause)))
-    return opened if renewed == token else await _open(access, renewed)
+    return opened if renewed == token else await _open(access, renewed, patience_s)
 
 
 async def _token(access: SmtpAccess) -> str | None:
@@ -80,7 +85,7 @@ async def _token(access: SmtpAccess) -> str | None:
     return await access.token()
 
 
-async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporary:
+async def _open(access: SmtpAccess, token: str | None, patience_s: float | None) -> SmtpSession | Temporary:
     server = access.server
     client = aiosmtplib.SMTP(
         hostname=server.host,
@@ -92,27 +97,35 @@ async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporar
         local_hostname=access.ehlo_name or await local_host_name(),
     )
     step = "connect"
+    patience = asyncio.timeout(patience_s)
     try:
-        await client.connect()
-        if server.tls is Tls.STARTTLS:
-            step = "tls"
-            await client.starttls()
-        step = "ehlo"
-        try:
-            await client.ehlo()  # after STARTTLS once more (RFC 3207 section 4.2)
-        except aiosmtplib.SMTPHeloError:
-            if not client.is_connected:
-                raise
-            await client.helo()  # for a server that does not know EHLO (RFC 5321 section 3.2)
+        async with patience:
+            await client.connect()
+            if server.tls is Tls.STARTTLS:
+                step = "tls"
+                await client.starttls()
+            step = "ehlo"
+            await _greet(client)
         step = "auth"
         await _log_in(client, server, token)
     except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
         client.close()
+        if patience.expired():
+            return NoGreetingYet("connect", f"no answer within {patience_s:g} s; another server is tried meanwhile")
         return _failure(step, cause)
     except BaseException:
         client.close()
         raise
     return SmtpSession.of(client)
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    try:
+        await client.ehlo()  # after STARTTLS once more (RFC 3207 section 4.2)
+    except aiosmtplib.SMTPHeloError:
+        if not client.is_connected:
+            raise
+        await client.helo()  # for a server that does not know EHLO (RFC 5321 section 3.2)
 
 
 _STAGES = {"connect": Stage.CONNECT, "ehlo": Stage.EHLO, "auth": Stage.LOGIN}

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from app.core.log import log
 from app.deliver.transport import cancelled_is_unsent
-from app.deliver.transports.smtp_connect import SmtpAccess, open_session
+from app.deliver.transports.smtp_connect import NoGreetingYet, SmtpAccess, open_session
 from app.deliver.transports.smtp_session import SmtpSession
 from app.deliver.transports.smtp_transaction import ConnectionState, SendResult, transmit
 from app.domain.attempt import Outcome, Temporary
@@ -60,29 +60,33 @@ class SmtpServerPool:
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[_PooledConnection] = []  # the last one used is taken first, so that the others may time out
         self._pauses: dict[str, tuple[Temporary, float]] = {}  # by the recipients' domain, _EVERYTHING or _OPENING
+        self._sending = 0  # connections that carry a mail now
+        self._not_reached: tuple[Temporary, float] | None = None  # the last time, and when (loop time)
         self._no_pipelining_until = 0.0
         self._plain_sender_until = 0.0
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope, patience_s: float | None = None) -> Outcome:
         """Send one mail. If the server refuses its own envelope sender, send it with the sender of all mails.
 
+        `patience_s`: how long a new connection may take where another server could send it instead (`open_session`).
         Servers that let a login use only its own addresses refuse it. A setting that only serves to learn of mails that come
         back must not keep an alert from being sent.
         """
         now = asyncio.get_running_loop().time
         if envelope.own_sender is not None and now() >= self._plain_sender_until:
-            result = await self._send(envelope, envelope.own_sender)
+            result = await self._send(envelope, envelope.own_sender, patience_s)
             if not result.is_sender_refused:
                 return result.outcome
             refused = result.outcome.text
             log.warning("the mail server refuses our bounce address; mails go without it", answer=refused)
             self._plain_sender_until = now() + PLAIN_SENDER_S
-            outcome = (await self._send(envelope, envelope.sender)).outcome
+            outcome = (await self._send(envelope, envelope.sender, patience_s)).outcome
             return replace(outcome, text=f"{outcome.text}\n{SENDER_REFUSED} {refused}")
-        return (await self._send(envelope, envelope.sender)).outcome
+        return (await self._send(envelope, envelope.sender, patience_s)).outcome
 
-    async def _send(self, envelope: Envelope, sender: str) -> SendResult:
+    async def _send(self, envelope: Envelope, sender: str, patience_s: float | None) -> SendResult:
         """Send over an idle connection or a new one. If the idle one turns out to be dead, send over a new one."""
+        asked_at = asyncio.get_running_loop().time()
         with cancelled_is_unsent():
             await self._slots.acquire()
         try:
@@ -95,7 +99,7 @@ class SmtpServerPool:
                 if result.connection is not ConnectionState.LOST:
                     return result
             with cancelled_is_unsent():
-                opened = await self._open()
+                opened = self._failed_meanwhile(asked_at, patience_s) or await self._open(patience_s)
             if isinstance(opened, Temporary):
                 return SendResult(opened, ConnectionState.UNUSABLE)
             result = await self._send_over(opened, envelope, sender)
@@ -123,12 +127,26 @@ class SmtpServerPool:
                 return pooled
         return None
 
-    async def _open(self) -> _PooledConnection | Temporary:
+    def _failed_meanwhile(self, asked_at: float, patience_s: float | None) -> Temporary | None:
+        """Return why the server could not be reached while a mail waited for its turn.
+
+        Otherwise each mail that waits for a server that accepts connections and never answers would wait for a time-out of its own,
+        after those of the mails before it. Where there is no other server, a connection that works shows that the next one may, too.
+        """
+        if self._not_reached is None or self._not_reached[1] < asked_at:
+            return None
+        failed = self._not_reached[0]
+        if patience_s is None and (self._sending or isinstance(failed, NoGreetingYet)):
+            return None
+        return failed
+
+    async def _open(self, patience_s: float | None) -> _PooledConnection | Temporary:
         # Connections that are open already go on: the server may have changed its mind only about new ones.
         if (refused := self._refused_just_now(_OPENING)) is not None:
             return refused
-        opened = await open_session(self.access)
+        opened = await open_session(self.access, patience_s)
         if isinstance(opened, Temporary):
+            self._not_reached = opened, asyncio.get_running_loop().time()
             if opened.is_hopeless_here or opened.code == "auth":
                 self._pause(_OPENING, opened)
             return opened
@@ -164,6 +182,7 @@ class SmtpServerPool:
         Nothing is awaited once the result is there: a cancellation could lose it, and a mail that was sent would be sent again.
         """
         state = ConnectionState.UNUSABLE
+        self._sending += 1
         try:
             result = await transmit(
                 pooled.session,
@@ -174,9 +193,12 @@ class SmtpServerPool:
                 envelope_id=envelope.id,
             )
             state = result.connection
+            if isinstance(result.outcome, Temporary) and result.outcome.code == "timeout":
+                self._not_reached = result.outcome, asyncio.get_running_loop().time()
             if not (result.is_sender_refused and sender == envelope.own_sender):  # else it is sent with another sender
                 self._note(result, envelope)
         finally:  # if it was cancelled, nobody knows which command the server expects next
+            self._sending -= 1
             if state in (ConnectionState.LOST, ConnectionState.UNUSABLE):
                 pooled.session.abort()
             else:

@@ -19,7 +19,8 @@ from tests.support.smtp_client import client, parcel, raw_server, send_to
 @asynccontextmanager
 async def both(first: int, second: int, login: str = "", **settings: Any) -> AsyncIterator[SmtpTransport]:
     urls = f"smtp://{login}localhost:{first}?tls=none\nsmtp://localhost:{second}?tls=none"
-    found = load_settings(smtp_url=urls, mail_from="tocsin@example.org", smtp_timeout_s=1, **settings)
+    settings = {"smtp_timeout_s": 1, **settings}
+    found = load_settings(smtp_url=urls, mail_from="tocsin@example.org", **settings)
     transport = SmtpTransport.from_settings(found)
     try:
         yield transport
@@ -63,6 +64,48 @@ async def test_a_server_that_cannot_be_reached_or_refuses_the_login_is_passed_ov
             for _ in range(3):
                 assert isinstance(await transport.send(parcel()), Sent)
         assert locked.count("AUTH") == 1
+
+
+@pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL"])
+async def test_mails_that_wait_for_a_server_that_hangs_do_not_wait_one_after_the_other(place: str):
+    with SmtpServer(Behave(delays={place: 60})) as first, SmtpServer() as second:
+        async with both(first.port, second.port, smtp_connections=2) as transport:
+            async with asyncio.timeout(4.5):  # 12 mails over 2 connections would be 6 time-outs of 1 s
+                outcomes = await asyncio.gather(*(transport.send(parcel()) for _ in range(12)))
+        assert all(isinstance(outcome, Sent) for outcome in outcomes)
+        assert len(second.messages) == 12
+        assert first.connections == 2
+
+
+async def test_mails_that_wait_for_the_only_server_hear_that_it_hangs_together():
+    with SmtpServer(Behave(delays={"CONNECT": 60})) as only:
+        async with client(only, smtp_connections=2, smtp_timeout_s=1) as transport:
+            async with asyncio.timeout(4.5):
+                outcomes = await asyncio.gather(*(transport.send(parcel()) for _ in range(12)))
+        assert {outcome.code for outcome in outcomes} == {"connect"}
+        assert all(isinstance(outcome, Temporary) for outcome in outcomes)
+
+
+async def test_a_mail_does_not_wait_for_the_whole_time_out_where_there_is_another_server(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(smtp, "PATIENCE_S", 0.2)
+    with SmtpServer(Behave(delays={"CONNECT": 60})) as first, SmtpServer() as second:
+        async with both(first.port, second.port, smtp_timeout_s=30) as transport, asyncio.timeout(10):
+            outcome = await transport.send(parcel())
+    assert isinstance(outcome, Sent)
+    assert f"not by localhost:{first.port}: connect no answer within 0.2 s" in outcome.text
+
+
+async def test_a_slow_server_has_its_whole_time_out_where_no_other_one_works(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(smtp, "PATIENCE_S", 0.1)
+    with SmtpServer() as gone:
+        pass
+    with SmtpServer(Behave(delays={"CONNECT": 0.6})) as slow:
+        async with both(slow.port, gone.port, smtp_timeout_s=30, smtp_connections=1) as transport:
+            outcomes = await asyncio.gather(*(transport.send(parcel()) for _ in range(4)))
+        assert all(isinstance(outcome, Sent) for outcome in outcomes)
+        assert len(slow.messages) == 4
 
 
 async def test_the_first_server_is_used_again_after_a_while_and_only_one_mail_tries_it(monkeypatch: pytest.MonkeyPatch):
