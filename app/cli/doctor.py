@@ -149,7 +149,7 @@ def _transports(found: Checkup) -> Iterator[DoctorFinding]:
             )
     for kind, last_attempt in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
-        mend = remedy_of(last_attempt.code)
+        mend = remedy_of(last_attempt.code, kind)
         if last_attempt.outcome != "sent" and (queue is not None or mend is not None):
             count = 0 if queue is None else queue.messages
             yield DoctorFinding(

@@ -322,7 +322,7 @@ def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, pati
         troubles.append(f"{found.dead[kind]} message(s) were given up within a day: see GET /v1/messages?state=dead")
     last = found.last.get(kind)
     if last is not None and last.outcome != "sent":
-        mend = remedy_of(last.code)
+        mend = remedy_of(last.code, kind)
         troubles.append(f"the last attempt ended {last.outcome}" + (f". {mend}" if mend else ""))
     if troubles:
         return Check(name=f"transport {kind}", status="warning", detail="; ".join(troubles))

@@ -1,6 +1,7 @@
-"""What to change after a failed attempt: one table for doctor, health page and API, for all transports."""
+"""What to change after a failed attempt: tables for doctor, health page, `send-test` and API, for all transports."""
 
 from app.deliver.transports.smtp_refusals import REMEDIES
+from app.domain.message import takes_json
 
 # By the code of an attempt: what to change. Until then Graph refuses every message, as with a refused login.
 _GRAPH_REMEDIES = {
@@ -14,8 +15,40 @@ _GRAPH_REMEDIES = {
     "graph_address": "Check TOCSIN_OAUTH_CLOUD and TOCSIN_GRAPH_URL: the server there redirects to another address.",
     "graph_quota": "A sending limit of TOCSIN_GRAPH_MAILBOX or of its tenant is used up: wait, or add another transport to the recipients.",
 }
+_EDIT = "(PATCH /v1/recipients/<id>)"
+_LOGIN = f"Check the user, password, token or key in the options of the recipient {_EDIT}: the program refuses it."
+_AWAY = f"Check that the program runs, host and port in the address of the recipient {_EDIT}, and whether a firewall blocks the connection."
+# The same codes mean something else for a program than for a mail server: no setting of ours names its address.
+_PROGRAM_REMEDIES = {
+    "connect": _AWAY,
+    "disconnect": _AWAY,
+    "timeout": _AWAY,
+    "network": _AWAY,
+    "trap": _AWAY,
+    "inform": f"Check host and port in the address of the recipient {_EDIT}, that the receiver accepts informs, and that community or user and passwords are the same on both sides.",
+    "resolve": f"Check the name of the host in the address of the recipient {_EDIT}: DNS does not know it.",
+    "address": f"Check the address of the recipient {_EDIT}. A private address is reached only with TOCSIN_WEBHOOK_ALLOW_PRIVATE=true.",
+    "401": _LOGIN,
+    "403": _LOGIN,
+    "407": _LOGIN,
+    "404": f"Check the path in the address of the recipient {_EDIT}: the program knows no such path.",
+    "nrdp": f"Check the option `token` and the address of the recipient {_EDIT}: it must be the URL of NRDP, and the token one that NRDP has.",
+    "service": "Define the service that the answer names in Icinga, let the API user see it, or change the options `host` and `service` of the recipient "
+    f"{_EDIT}.",
+    "items": f"Create host and trapper item in Zabbix, allow values from this address there, or change the options `host` and `key` of the recipient {_EDIT}.",
+    "answer": f"Check host, port and path in the address of the recipient {_EDIT}: another program answers there.",
+    "certificate": f"Set the option `ca_certificate` of the recipient to a certificate in PEM form {_EDIT}.",
+    "secret": f"Enter the secrets of the recipient again {_EDIT}, or start Tocsin with the server secret (TOCSIN_SECRET) that they were stored with.",
+    "header": f"Enter the password, token or headers of the recipient again {_EDIT}: they have characters that HTTP does not allow.",
+    "extra": "Install the package that the answer names, in the environment of Tocsin, and start Tocsin again.",
+}
 
 
-def remedy_of(code: str | None) -> str | None:
-    """Return what to change, by the code of a failed attempt. It contains names of settings, and never a value."""
+def remedy_of(code: str | None, transport: str | None = None) -> str | None:
+    """Return what to change, by the code of a failed attempt. It contains names of settings, and never a value.
+
+    Without `transport`, it was a mail transport.
+    """
+    if transport is not None and takes_json(transport):
+        return _PROGRAM_REMEDIES.get(code or "")
     return REMEDIES.get(code or "") or _GRAPH_REMEDIES.get(code or "")

@@ -223,9 +223,9 @@ async def retry_messages(context: Context, caller: Operator, body: MessagesRetry
     return MessagesRetried(retried=done.retried, refused=done.refused, next=done.next)
 
 
-def _attempt_out(attempt: Attempt) -> AttemptOut:
+def _attempt_out(attempt: Attempt, transport: str) -> AttemptOut:
     is_failed = attempt.outcome is not None and attempt.outcome != "sent"
-    mend = remedy_of(attempt.code) if is_failed else None
+    mend = remedy_of(attempt.code, transport) if is_failed else None
     return AttemptOut.of(attempt).model_copy(update={"mend": mend})
 
 
@@ -237,7 +237,7 @@ async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
         **MessageOut.of(message).model_dump(),
         lease_until=message.lease_until,
         lease_holder=message.lease_holder,
-        tries=[_attempt_out(attempt) for attempt in await attempts_of(tx, message_id)],
+        tries=[_attempt_out(attempt, message.transport) for attempt in await attempts_of(tx, message_id)],
         returned=[ReturnedOut.of(mail) for mail in await returned_about(tx, message_id, _RETURNED_MOST)],
         notices=[NoticeOut.of(notice) for notice in notices.items],
     )

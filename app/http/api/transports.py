@@ -162,7 +162,7 @@ async def read_transports(context: AppContext) -> list[TransportOut]:
                 transport=kind,
                 is_configured=kind in configured,
                 last_test=None if test is None else TransportTestOut.of(test),
-                trouble=_trouble(attempts.get(kind)),
+                trouble=_trouble(attempts.get(kind), kind),
                 waiting=queue.messages if queue else 0,
                 oldest_due_at=queue.oldest_due_at if queue else None,
                 mail_times=MailTimesOut.of_transport(times.get(kind)),
@@ -182,7 +182,7 @@ async def test_transport(
     test, seconds = await send_trial(context, to, body.recipient_id or "")
     async with context.database.write() as tx:
         await record_transport_test(tx, test, to.address, editor_of(context, caller))
-    mend = None if test.outcome == "sent" else remedy_of(test.code)
+    mend = None if test.outcome == "sent" else remedy_of(test.code, test.transport)
     return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds, mend=mend)
 
 
@@ -232,10 +232,10 @@ def _previewed_notice(alert: Alert, what: str, at: datetime) -> Notice:
     )
 
 
-def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
+def _trouble(last: Attempt | None, transport: str) -> TransportTroubleOut | None:
     if last is None or last.outcome is None or last.outcome == "sent":
         return None
-    mend = remedy_of(last.code)
+    mend = remedy_of(last.code, transport)
     return TransportTroubleOut(at=last.ended_at, outcome=last.outcome, code=last.code, text=last.text, mend=mend)
 
 
