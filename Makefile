@@ -89,7 +89,7 @@ openapi: .venv/.runtime ## write the published schema
 docs: .venv-docs/.docs ## build the documentation site into build/site; fails on a broken link
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 
-pictures: .venv/.test ## make the README's pictures from the demo; needs Chromium
+pictures: .venv/.test ## make the pictures of the documents from the demo; needs Chromium, Prometheus and pngquant
 	@$(BIN)/python -m docs.pictures
 
 messages: .venv/.test ## find new texts of the pages and put them into the catalogs of all languages, for you to translate

@@ -26,6 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HERE = "http://127.0.0.1:8000"
 TOOL_LINES = 40
 SECTION_LINES = 20
+LARGEST_PICTURE_BYTES = 120_000
 SHELL = "set -euo pipefail\n"
 
 
@@ -214,6 +215,18 @@ def test_links_between_the_pages_have_a_target(page: Path):
         if not path.exists() or (heading and heading not in _headings(path)):
             broken.append(target)
     assert not broken
+
+
+def test_each_picture_exists_is_shown_by_a_page_and_is_small():
+    """Make them again: make pictures"""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    shown = {
+        (page.parent / name).resolve()
+        for page in pages
+        for name in re.findall(r"(?:\]\(|src=\")([^)\"\s:]+\.png)", page.read_text(encoding="utf-8"))
+    }
+    assert shown == set((ROOT / "docs/pictures").glob("*.png"))
+    assert {path.name for path in shown if path.stat().st_size > LARGEST_PICTURE_BYTES} == set()
 
 
 def _headings(page: Path) -> set[str]:

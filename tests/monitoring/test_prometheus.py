@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.measured import Measured, version_of
-from tests.support.prometheus import Prometheus, prometheus
+from tests.support.prometheus import Prometheus, prometheus, scrapes_of
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
 
@@ -48,19 +48,10 @@ class Scraped:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     folder = tmp_path_factory.mktemp("prometheus")
+    rules = ROOT / "deploy/prometheus-rules.yaml"
     with serving(folder / "var") as running:
-        body, admin = {"kind": "monitor", "name": "prometheus"}, {"Authorization": f"Bearer {running.admin_key}"}
-        key = httpx.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).json()["key"]
-        (folder / "monitor.key").write_text(key, encoding="utf-8")
-        targets = [{"targets": [running.url.removeprefix("http://")]}]
-        jobs = {
-            "job_name": "tocsin-jobs",
-            "metrics_path": "/metrics/jobs",
-            "honor_labels": True,  # the label job is the job of the backup
-            "authorization": {"credentials_file": str(folder / "monitor.key")},
-        }
-        scrapes = [{"job_name": "tocsin", "static_configs": targets}, jobs | {"static_configs": targets}]
-        with prometheus(folder / "prometheus", ROOT / "deploy/prometheus-rules.yaml", scrapes) as started:
+        scrapes = scrapes_of(running, folder)
+        with prometheus(folder / "prometheus", rules, scrapes) as started:
             found = Scraped(running, started)
             for agent, job, outcome in FLEET:
                 found.report(agent, job, outcome)

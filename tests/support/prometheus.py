@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.support.ports import lasting_port
-from tests.support.running import wait_until
+from tests.support.running import Running, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,21 @@ class Prometheus:
         """Return the names of the alerts that fire."""
         found = httpx.get(f"{self.url}/api/v1/alerts", timeout=30).raise_for_status().json()["data"]["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
+
+
+def scrapes_of(running: Running, folder: Path) -> list[dict[str, Any]]:
+    """Return what docs/monitoring/prometheus.md lets Prometheus scrape of a service: itself and its jobs. The key of kind monitor is written to `folder`."""
+    body, admin = {"kind": "monitor", "name": "prometheus"}, {"Authorization": f"Bearer {running.admin_key}"}
+    created = httpx.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).raise_for_status()
+    (folder / "monitor.key").write_text(created.json()["key"], encoding="utf-8")
+    targets = [{"targets": [running.url.removeprefix("http://")]}]
+    jobs = {
+        "job_name": "tocsin-jobs",
+        "metrics_path": "/metrics/jobs",
+        "honor_labels": True,  # the label job is the job of the backup
+        "authorization": {"credentials_file": str(folder / "monitor.key")},
+    }
+    return [{"job_name": "tocsin", "static_configs": targets}, jobs | {"static_configs": targets}]
 
 
 @contextmanager
