@@ -196,11 +196,14 @@ async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, 
         of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
         customers = await customers_by_id(tx, {agent.customer_id for agent in due}) if due else {}
         rules = await all_rules(tx) if due else []
+    unreadable += [agent.id for agent in due if agent.customer_id not in customers]
     if unreadable:
         async with context.database.write() as tx:
             await agents.ask_later(tx, unreadable, now)
     asked: dict[str, tuple[Agent, SilenceVerdict]] = {}
     for agent in due:
+        if agent.customer_id not in customers:
+            continue
         facts = alert_facts(customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
         limit = silence_limit(agent, facts, rules)
         asked[agent.id] = agent, judge_silence(agent, limit, of_agents.get(agent.id, []), now)

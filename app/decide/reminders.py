@@ -81,15 +81,15 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
 
 
 async def _with_facts(tx: WriteTx, due: Sequence[Notice], now: datetime) -> Mapping[str, Alert]:
-    """Return the alerts of these notices by id. Where one, or its agent, cannot be read, its notices are put off."""
+    """Return the alerts of these notices by id. Where one, its agent or its customer cannot be read, its notices are put off."""
     found = await alerts.lock_alerts(tx, {notice.alert_id for notice in due if notice.alert_id})
     by_agent = await agents.agents_by_id(tx, {alert.agent_id for alert in found.values()})
     customers = await customers_by_id(tx, {alert.customer_id for alert in found.values()})
     by_job = await jobs.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
     known: dict[str, Alert] = {}
     for alert in found.values():
-        customer, agent = customers[alert.customer_id], by_agent.get(alert.agent_id)
-        if agent is not None:
+        customer, agent = customers.get(alert.customer_id), by_agent.get(alert.agent_id)
+        if agent is not None and customer is not None:
             job = by_job.get(alert.job_id or "")
             facts = alert_facts(customer, agent, job, alert.kind, alert.severity, alert.message)
             known[alert.id] = replace(alert, facts=facts)

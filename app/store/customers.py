@@ -12,6 +12,7 @@ from sqlalchemy import Select, delete, func, select, update
 from app.domain.customer import Customer
 from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import UNREADABLE, log_unreadable, readable_values
 from app.store.tables import agents, alerts, customers, jobs
 from app.store.tables_managed import keys, recipients, routes, rules, silences, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
@@ -36,9 +37,16 @@ async def page_customers(tx: ReadTx, window: Window, *, name: str | None = None)
 
 
 async def customers_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]:
-    """Return those of `ids` that exist."""
-    found = [CUSTOMERS.mapping.read_values(values) for values in await tx.fetch(_BY_ID, ids=sorted(set(ids)))]
-    return {customer.id: customer for customer in found}
+    """Return those of `ids` that exist and can be read; the others are logged."""
+    wanted = sorted(set(ids))
+    try:
+        rows = await tx.fetch(_BY_ID, ids=wanted)
+    except UNREADABLE as cause:  # SQLite holds a damaged time: no row of the result can be had
+        if len(wanted) > 1:
+            return {one.id: one for each in wanted for one in (await customers_by_id(tx, [each])).values()}
+        log_unreadable("customer", wanted[0], cause)
+        rows = []
+    return {one.id: one for one in readable_values(rows, CUSTOMERS.mapping, "customer")}
 
 
 async def used_by(tx: ReadTx, customer_id: str, now: datetime) -> list[str]:

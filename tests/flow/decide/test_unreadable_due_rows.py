@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import Table, func, insert, select, text, update
 
 from app.admin import jobs as managed_jobs
 from app.admin.editing import Editor
 from app.core import metrics
+from app.core.ids import new_id
 from app.decide import learn, missed, reminders
 from app.domain.expectation import Expectation
 from app.http.health import check_service
 from app.store.heartbeats import Heartbeat, write_heartbeat
-from app.store.tables import agents, alerts, jobs, notices, runs
+from app.store.tables import agents, alerts, customers, jobs, notices, runs
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.fill import copy_rows, id_prefix, numbered
 
@@ -93,6 +94,27 @@ async def test_unreadable_agents_do_not_hide_a_silent_one(system: SystemUnderTes
         await write_heartbeat(tx, Heartbeat("worker:a", now, now, (), metrics.snapshot()))
     [check] = [one for one in await check_service(system.context, None) if one.name == "rows"]
     assert (check.status, int(check.detail.split()[0]) >= missed.AGENTS_AT_ONCE) == ("warning", True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL keeps no time that is none
+async def test_a_customer_that_cannot_be_read_stops_nobody_elses_clock(system: SystemUnderTest) -> None:
+    await system.receive(activity="heartbeat")
+    await system.decide()
+    damaged, other = system.customer_id, new_id("cus")
+    async with system.context.database.write() as tx:
+        row = {"id": other, "name": "other", "time_zone": "UTC", "created_at": system.time[0]}
+        await tx.connection.execute(insert(customers), [row])
+    system.customer_id, system.agent_ids = other, {}
+    await system.receive(agent="sql02", activity="heartbeat")
+    await expected_job(system)
+    async with system.context.database.write() as tx:
+        damage = text("UPDATE customers SET created_at = 'some day' WHERE id = :id")
+        await tx.connection.execute(damage, {"id": damaged})
+    system.pass_time(hours=49)
+    await system.decide()
+    of_other = await system.rows(alerts, alerts.c.customer_id == other)
+    assert {alert.kind for alert in of_other} >= {"agent_silent", "missed"}
+    assert await still_due(system, agents.c.silent_at) == 0, "asked again in an hour"
 
 
 async def test_unreadable_jobs_do_not_keep_others_from_being_learned(system: SystemUnderTest) -> None:
