@@ -124,7 +124,7 @@ async def test_no_alert_closes_by_an_unclear_event(system: SystemUnderTest) -> N
     await system.decide()
     async with system.context.database.write() as tx:
         await tx.connection.execute(update(runs).where(runs.c.outcome.is_(None)).values(overrun_at=system.time[0]))
-        await tx.connection.execute(update(agents).values(silent_at=system.time[0]))
+        await tx.connection.execute(update(agents).values(silent_at=system.time[0], silent_after_s=1800))
     system.pass_time(hours=1)
     await system.decide()
     before = [kind for kind, _ in await open_kinds(system)]

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from app.compose import tick as compose
+from app.store.messages import bodies_of
 from tests.flow.http.test_status import decide_all
 from tests.support.api import Api, serving
 
@@ -111,8 +112,9 @@ async def test_shared_pages_show_no_markup_of_an_event(api: Api):
     picture = await api.ask("GET", f"/badge/{badge['token']}.svg", key="")
     pages = [page, picture]
     for message in await api.items("/v1/messages"):
-        mail = await api.ask("GET", f"/v1/messages/{message['id']}/raw")
-        found = re.search(rb"http://tocsin\.test(/answer/[\w.=\r\n]+)", mail.content)
+        async with api.context.database.read() as tx:  # the API hides the links of a mail
+            bodies = await bodies_of(tx, message["id"])
+        found = bodies and re.search(rb"http://tocsin\.test(/answer/[\w.=\r\n]+)", bodies.mail or b"")
         if found:
             path = re.sub(rb"=\r\n", b"", found[1]).split(b"\r")[0].decode()
             pages.append(await api.ask("GET", path, key=""))

@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +120,9 @@ async def test_a_silent_agent_is_counted_though_its_job_keeps_its_state(sqlite_d
         await api.report(WELL, {**WELL, "agent": "web01"})
         await decide_all(api)
         async with api.context.database.write() as tx:
-            passed = update(agents).where(agents.c.name == "nas01").values(silent_after_s=3600, silent_at=now())
+            passed = update(agents).where(agents.c.name == "nas01").values(silent_after_s=60, silent_at=now())
             await tx.connection.execute(passed)
-        await missed.write_due_events(api.context)
+        await missed.write_due_events(replace(api.context, clock=lambda: now() + timedelta(minutes=2)))
         await decide_all(api)
         text = await scrape(api, match="agent=nas01")
         assert samples(text, "tocsin_job_state") == {("nas01", "photos", "ok"): 1}
