@@ -14,6 +14,7 @@ from jinja2 import TemplateError
 from app.compose import alert_mail, mime, plain_mail, summary_mail, webhook_body
 from app.compose.alert_card import AnswerUrl
 from app.compose.alert_subject import first_topic, topic_of
+from app.compose.end_addresses import end_addresses, is_choice, to_each
 from app.compose.first_way import first_way, relay_named, ways_in_doubt
 from app.compose.render import RenderedMail
 from app.compose.unsubscribe import unsubscribe_headers
@@ -66,11 +67,12 @@ class ComposedMessage:
 
 @dataclass(frozen=True, slots=True)
 class WordedGroup:
-    """Notices with the message that words them, before it is stored."""
+    """Notices with the message that words them, before it is stored. `also`: the same for other addresses that must get it."""
 
     group: Sequence[Notice]
     message: Message
     bodies: Bodies
+    also: Sequence[tuple[Message, Bodies]] = ()
 
 
 async def tick(context: AppContext) -> bool | Idle:
@@ -108,6 +110,10 @@ def _parts(group: list[Notice], to: Recipient | None) -> list[list[Notice]]:
     """Cut a group for a recipient with a transport to a program that keeps states: no alert may be left out of its documents."""
     if to is None or not any(one.transport in KEEPS_STATES for one in to.transports):
         return [group]
+    ends = [notice for notice in group if notice.what is NoticeKind.RECOVERED]
+    if is_choice(to) and 0 < len(ends) < len(group):  # they may go to other addresses than what is new
+        others = [notice for notice in group if notice.what is not NoticeKind.RECOVERED]
+        return [*_parts(others, to), *_parts(ends, to)]
     return [group[start : start + MOST_FOR_PROGRAMS] for start in range(0, len(group), MOST_FOR_PROGRAMS)]
 
 
@@ -192,7 +198,7 @@ async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) ->
         kept = []
         for one in worded:
             if await notices.mark_worded(tx, [notice.id for notice in one.group], one.message.id):
-                kept.append((one.message, one.bodies))
+                kept += [(one.message, one.bodies), *one.also]
             else:
                 await notices.unmark_worded(tx, one.message.id)
         await outbox.insert_messages(tx, kept)
@@ -216,6 +222,7 @@ async def _compose_group(
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
         return None
     is_summary = group[0].what is NoticeKind.SUMMARY
+    ends: list[tuple[int, Address]] = []
     alerts_only = KEEPS_STATES if is_summary else frozenset()
     place, relay_id = first_usable(to.transports, avoided, without=alerts_only), None
     way = place, to.transports[place]
@@ -226,6 +233,10 @@ async def _compose_group(
         composed = await _compose_summary(context, group[0], to)
     else:
         found = [views[notice.id] for notice in group if notice.id in views]
+        if is_choice(to):
+            async with context.database.read() as tx:
+                ends = await end_addresses(tx, group, to, avoided)
+            way = ends[0] if ends else way
         if in_doubt := ways_in_doubt(found):
             way = first_way(to.transports, avoided, in_doubt, await _other_transports(context, to, now))
             relay_id = await _relay_in_trouble(context, found)
@@ -240,7 +251,11 @@ async def _compose_group(
         await _suppress(context, group, "its alert or summary no longer exists")
         return None
     message, bodies = _address(context, group, to, composed, way, now)
-    return WordedGroup(group, replace(message, about_relay_id=relay_id), bodies)
+    message = replace(message, about_relay_id=relay_id)
+    if ends:
+        (message, bodies), *also = to_each(message, bodies, ends)
+        return WordedGroup(group, message, bodies, also)
+    return WordedGroup(group, message, bodies)
 
 
 async def _suppress(context: AppContext, group: Sequence[Notice], why: str) -> None:

@@ -72,6 +72,19 @@ async def page_messages(tx: ReadTx, filters: MessageFilters, window: Window) -> 
     return await page_newest(tx, MESSAGES, ranges, [*where, *is_alert], window)
 
 
+async def addresses_reported_to(tx: ReadTx, recipient_id: str, alert_ids: Collection[str]) -> set[Address]:
+    """Return the addresses of a recipient that were sent messages about these alerts, may have been, or are about to be."""
+    about = notices.c.alert_id.in_(alert_ids), notices.c.recipient_id == recipient_id
+    first = select(notices.c.message_id.label("id")).where(*about, notices.c.message_id.is_not(None))
+    chain = first.cte("chain", recursive=True)
+    successor = select(messages.c.moved_to).where(messages.c.id == chain.c.id).correlate(chain).scalar_subquery()
+    chain = chain.union(select(successor).where(chain.c.id.is_not(None)))
+    went = messages.c.state.in_((MessageState.SENT, MessageState.UNKNOWN, MessageState.LEASED, MessageState.QUEUED))
+    query = select(messages.c.transport, messages.c.address).distinct()
+    query = query.where(messages.c.id.in_(select(chain.c.id)), or_(went, messages.c.maybe_sent))
+    return {Address(row.transport, row.address) for row in await tx.connection.execute(query)}
+
+
 async def _ranges(tx: ReadTx, filters: MessageFilters) -> IndexRanges:
     """Choose the shortest part of an index that holds all messages asked for."""
     every = IndexRanges(messages)
