@@ -1,4 +1,8 @@
-"""Nothing holds the writer longer than 100 ms in a large database: no stage but deciding, which has its own test, and none of these calls of an administrator."""
+"""Nothing holds the writer longer than 100 ms in a large database: none of these stages and calls of an administrator. Deciding has its own test.
+
+Stages that find no work in this database are not here: most write about one key, address or disk in a transaction. It has no relay, whose
+messages are moved a batch at a time.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -9,25 +13,10 @@ import pytest
 from sqlalchemy import update
 
 from app.admin import follow_ups, purge
-from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
 from app.context import AppContext
-from app.decide import (
-    bounced_addresses,
-    canaries,
-    credentials,
-    disk_space,
-    flood,
-    learn,
-    missed,
-    refused_agents,
-    reminders,
-    summaries,
-    uncomposed,
-)
-from app.decide import relays as relay_alerts
-from app.deliver import purge_files, returned, sweep
-from app.deliver import relays as deliver_relays
+from app.decide import learn, missed, reminders, summaries
+from app.deliver import sweep
 from app.store.tables import agents
 from tests.support.api import Api, serving
 from tests.support.cpu_noise import CPU_NOISE
@@ -35,7 +24,10 @@ from tests.support.fill import number_of
 from tests.support.full_database import FullDatabase
 from tests.support.write_hold import measured_holds
 
-MOST_S, MOST_TICKS = 0.1 * CPU_NOISE, 400
+# Half more than on a quiet machine: next to other tests, the longest one was measured with 37 ms on SQLite, which has one writer for all.
+# PostgreSQL has many writers, and its longest one was measured with 94 ms.
+MOST_S = {"sqlite": 0.1 * 1.5, "postgresql": 0.1 * CPU_NOISE}
+MOST_TICKS = 400
 pytestmark = pytest.mark.slow
 Work = Callable[[Api], Awaitable[object]]
 
@@ -92,22 +84,10 @@ async def work_on(full: FullDatabase) -> dict[str, Work]:
     return {
         "purge": ticks(purge.tick),
         "sweep": ticks(sweep.tick),
-        "move from relays": ticks(deliver_relays.tick),
-        "mail that came back": ticks(returned.tick),
-        "addresses that fail": ticks(bounced_addresses.tick),
-        "relays": ticks(relay_alerts.tick),
         "learn": ticks(learn.tick),
         "missed": ticks(missed.write_due_events),
         "reminders": ticks(reminders.tick),
         "summaries": ticks(summaries.tick),
-        "refused agents": ticks(refused_agents.tick),
-        "floods": ticks(flood.tick),
-        "disk space": ticks(disk_space.tick),
-        "uncomposed": ticks(uncomposed.tick),
-        "canaries": ticks(canaries.tick),
-        "send canaries": ticks(compose_canaries.tick),
-        "credentials": ticks(credentials.tick),
-        "purge mails": ticks(purge_files.tick),
         "compose": compose_once,
         "confirm expectations": asks("POST", "/v1/jobs:confirm-expectations"),
         "teach": asks("POST", f"/v1/events/{full.unclear_event}:teach", json={"outcome": "success"}),
@@ -153,6 +133,8 @@ async def test_nothing_holds_the_writer_for_long(database_url: str, tmp_path: Pa
         for name, work in (await work_on(full)).items():
             with measured_holds() as holds:
                 await work(api)
+            assert holds.seen, f"nothing to do: {name}"
             longest[name] = round(holds.longest_s, 3)
         print(longest)  # noqa: T201  (shown with -s)
-        assert {name: seconds for name, seconds in longest.items() if seconds > MOST_S} == {}
+        most_s = MOST_S[database_url.partition("+")[0]]
+        assert {name: seconds for name, seconds in longest.items() if seconds > most_s} == {}
