@@ -1,7 +1,7 @@
 """Chooses where the end of alerts goes, for recipients with several transports of which one keeps the states of alerts.
 
 After a failover the opening went to another address than the first: a program there would show the alert as open for ever, and a person who
-was sent the opening by mail would not be told of the end.
+was sent the opening by mail would not hear of the end.
 """
 
 from collections.abc import Collection, Sequence

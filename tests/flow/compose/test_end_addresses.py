@@ -93,7 +93,7 @@ async def test_people_and_webhooks_get_the_end_as_before(system: SystemUnderTest
     assert await open_and_end(system, fails="smtp") == ["smtp"]
 
 
-async def test_what_is_new_goes_the_first_way_although_an_end_is_told_with_it(system: SystemUnderTest) -> None:
+async def test_what_is_new_goes_the_first_way_although_an_end_comes_with_it(system: SystemUnderTest) -> None:
     await send_to(system, ANN, DUTY)
     await report(system, "failure")
     await compose.tick(system.context)
