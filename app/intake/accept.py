@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 from app.context import AppContext
@@ -17,7 +18,7 @@ from app.domain.budget import Budget
 from app.domain.enrolment import refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.batch import Batch
-from app.intake.body import BodyHeaders, Receive, read_body, read_tool_body, read_truncated_body
+from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
 from app.intake.budgets import BudgetRefusal, KeyBudgets, KeyMeter, routine_of
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
@@ -32,6 +33,7 @@ from app.intake.dialects.make_event import (
 from app.intake.dialects.repeated_names import doubt_repeated, note_parameters, noting_repeated_names
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
+from app.intake.first_tries import FirstTries, identify_body
 from app.intake.parse import EventRejection, ParsedBody, WireEvent
 from app.intake.reading_child import Pieces
 from app.intake.reading_process import WAIT_S, NotRead, ReadingProcesses, ReadTooSlowly
@@ -82,6 +84,7 @@ class Intake:
         self.commits = GroupCommit(context, self.agents, self.budgets)
         self.readers = ReadingProcesses()
         self._one_large_body = asyncio.Lock()
+        self._first_tries = FirstTries()
         settings = context.settings
         self._limits = BodyLimits(settings.batch_events, settings.event_limit, settings.log_limit)
 
@@ -94,15 +97,15 @@ class Intake:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
             inputs = (body, sender, self._context.clock(), self._limits, rules)
-            parts = (
-                await self._validate_large(sender, partial(validate_in_parts, *inputs))
-                if takes_long(body.data)
-                else [validate_body(*inputs)]
-            )
+            validated = None if takes_long(body.data) else validate_body(*inputs)
         except (BadInput, Overloaded) as cause:
             self._note_refused_request(sender, [sender.agent], cause)
             raise
-        result = await self._store_parts(parts, sender, len(body.data))
+        result = (
+            await self._accept_large(*inputs)
+            if validated is None
+            else await self._store(validated, sender, len(body.data))
+        )
         if result.rejected:
             metrics.EVENTS.labels("rejected", "").inc(len(result.rejected))
         return result
@@ -231,6 +234,23 @@ class Intake:
             )
         except NotRead:
             return None
+
+    async def _accept_large(
+        self,
+        body: RequestBody,
+        sender: Sender,
+        received_at: datetime,
+        limits: BodyLimits,
+        rules: Sequence[MailRule],
+    ) -> IntakeResult:
+        with self._first_tries.trying(await identify_body(sender, body.data), received_at) as first_at:
+            try:
+                work = partial(validate_in_parts, body, sender, received_at, limits, rules, first_at)
+                parts = await self._validate_large(sender, work)
+            except (BadInput, Overloaded) as cause:
+                self._note_refused_request(sender, [sender.agent], cause)
+                raise
+            return await self._store_parts(parts, sender, len(body.data))
 
     async def _validate_large(
         self, sender: Sender, work: Callable[[], Pieces[ValidatedBody]]

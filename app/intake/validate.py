@@ -75,8 +75,9 @@ def validate_event(
     log_limit: int,
     *,
     flags: Sequence[str] = (),
+    first_at: datetime | None = None,
 ) -> NewEvent:
-    """Return the row of an event, with more flags for what is altered here."""
+    """Return the row of an event, with more flags for what is altered here. `first_at`: when it was first received, if before."""
     flags = list(flags)
     outcome = fields.validate_outcome(event.get("outcome"), flags)
     phase = fields.validate_word(event.get("phase"), "phase", fields.PHASES, flags)
@@ -103,7 +104,7 @@ def validate_event(
     labels = fields.validate_labels(event.get("labels"), flags)
     extra = fields.collect_extra(event)
     key = fields.validate_key(event.get("key"), flags) or _make_content_key(
-        event, agent, claimed or received_at, facts, texts, extra
+        event, agent, claimed or first_at or received_at, facts, texts, extra
     )
     return NewEvent(
         new_id("evt"),

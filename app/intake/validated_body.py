@@ -98,9 +98,17 @@ def takes_long(data: bytes) -> bool:
 
 
 def validate_body(
-    body: RequestBody, sender: Sender, received_at: datetime, limits: BodyLimits, rules: Sequence[MailRule]
+    body: RequestBody,
+    sender: Sender,
+    received_at: datetime,
+    limits: BodyLimits,
+    rules: Sequence[MailRule],
+    first_at: datetime | None = None,
 ) -> ValidatedBody:
-    """Parse a body and validate its events; `rules` decide on those that are unclear. Raises BadInput if it cannot be parsed."""
+    """Parse a body and validate its events; `rules` decide on those that are unclear. Raises BadInput if it cannot be parsed.
+
+    `first_at`: when the same body was first received, if it was not stored to its end then.
+    """
     parsed = parse_events(body, max_events=limits.events, max_event_size=limits.event_size)
     if rules:
         # Whatever else a sender states is a status field of its own.
@@ -109,20 +117,31 @@ def validate_body(
             for index, event in parsed.events
         ]
         parsed = replace(parsed, events=events)
-    return validate_parsed(parsed, sender, received_at, limits)
+    return validate_parsed(parsed, sender, received_at, limits, first_at=first_at)
 
 
 def validate_in_parts(
-    body: RequestBody, sender: Sender, received_at: datetime, limits: BodyLimits, rules: Sequence[MailRule]
+    body: RequestBody,
+    sender: Sender,
+    received_at: datetime,
+    limits: BodyLimits,
+    rules: Sequence[MailRule],
+    first_at: datetime,
 ) -> Pieces[ValidatedBody]:
     """Validate a body, and return the parts in which its events are stored. Raises BadInput if it cannot be parsed."""
-    return Pieces(validate_body(body, sender, received_at, limits, rules).cut(EVENTS_AT_ONCE))
+    return Pieces(validate_body(body, sender, received_at, limits, rules, first_at).cut(EVENTS_AT_ONCE))
 
 
 def validate_parsed(
-    parsed: ParsedBody, sender: Sender, received_at: datetime, limits: BodyLimits, flags: Sequence[str] = ()
+    parsed: ParsedBody,
+    sender: Sender,
+    received_at: datetime,
+    limits: BodyLimits,
+    flags: Sequence[str] = (),
+    *,
+    first_at: datetime | None = None,
 ) -> ValidatedBody:
-    """Validate events that are parsed already. `flags`: for each of them."""
+    """Validate events that are parsed already. `flags`: for each of them. `first_at`: see `validate_body`."""
     agents: list[str] = []
     validated = ValidatedBody([], [], {}, list(parsed.rejected), agents)
     for index, event in parsed.events:
@@ -142,6 +161,7 @@ def validate_parsed(
                 received_at,
                 limits.log_size,
                 flags=(*flags, *parsed.flags.get(index, ())),
+                first_at=first_at,
             )
         except BadInput as cause:
             validated.rejected.append(EventRejection(index, cause.code, cause.detail, cause.field))

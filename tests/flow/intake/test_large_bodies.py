@@ -10,7 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from app.core.errors import Unavailable
 from app.intake import accept, reading_process
+from app.intake.commit import GroupCommit
 from app.intake.validated_body import EVENTS_AT_ONCE
 from app.store.tables import events, refused_reports
 from tests.support.api import ENROL_KEY, Api, serving
@@ -59,6 +61,31 @@ async def test_the_answer_counts_all_parts_and_names_the_place_of_each_refused_e
     assert await stored(api) == COUNT - 5
     again = (await post(api, body)).json()
     assert (again["accepted"], again["duplicates"]) == (0, COUNT - 4)
+
+
+@pytest.mark.usefixtures("in_the_service")
+async def test_a_body_of_which_a_part_was_stored_counts_once_when_it_is_sent_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    body = [{"agent": "sql01", "outcome": "failure", "job": f"job{n}"} for n in range(COUNT)]  # no key and no time
+    original = GroupCommit.store
+    calls = 0
+
+    async def fail_later(self: GroupCommit, *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Unavailable("the database is too slow; try again")
+        return await original(self, *args, **kwargs)
+
+    monkeypatch.setattr(GroupCommit, "store", fail_later)
+    assert (await post(api, body)).status_code == 503
+    assert await stored(api) == EVENTS_AT_ONCE
+    again = (await post(api, body)).json()
+    assert (again["accepted"], again["duplicates"]) == (COUNT - EVENTS_AT_ONCE, EVENTS_AT_ONCE)
+    assert await stored(api) == COUNT
+    another_night = (await post(api, body)).json()  # the first answer was a success: these are new events
+    assert (another_night["accepted"], another_night["duplicates"]) == (COUNT, 0)
 
 
 @pytest.mark.usefixtures("in_the_service")
