@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from app.context import AppContext
 from app.core import metrics
@@ -34,6 +35,7 @@ from app.intake.dialects.repeated_names import doubt_repeated, note_parameters, 
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.first_tries import FirstTries, identify_body
+from app.intake.language.reader import are_words_loaded
 from app.intake.parse import EventRejection, ParsedBody, WireEvent
 from app.intake.reading_child import Pieces
 from app.intake.reading_process import WAIT_S, NotRead, ReadingProcesses, ReadTooSlowly
@@ -50,6 +52,7 @@ from app.intake.validated_body import (
 )
 from programs.protocol import report as protocol
 
+T = TypeVar("T")
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
 # Bytes of a tool's request. A larger one is read in another process: to read texts costs far more than to parse JSON.
 READ_AT_ONCE = 2 * 1024
@@ -97,7 +100,7 @@ class Intake:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
             inputs = (body, sender, self._context.clock(), self._limits, rules)
-            validated = None if takes_long(body.data) else validate_body(*inputs)
+            validated = None if takes_long(body.data) else await _read_here(partial(validate_body, *inputs))
         except (BadInput, Overloaded) as cause:
             self._note_refused_request(sender, [sender.agent], cause)
             raise
@@ -217,7 +220,7 @@ class Intake:
             except NotRead as cause:
                 log.warning("a report was not read to its end", tool=tool, cause=str(cause), size=request.size)
             request = request.beginning(READ_AT_ONCE)
-        events = read(request)
+        events = await _read_here(partial(read, request))
         if any(map(is_read_from_words, events)):
             events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
         return events
@@ -227,7 +230,7 @@ class Intake:
     ) -> tuple[ReceivedMail, str] | None:
         """Return a mail that reports nothing, and why. A mail that takes too long to read counts as one to be stored."""
         if request.size <= READ_AT_ONCE or not mail.may_be_no_report(request):
-            return mail.find_no_report(request, rules)
+            return await _read_here(partial(mail.find_no_report, request, rules))
         try:
             return await self.readers.run(
                 f"{sender.customer_id} {sender.agent_id}", partial(mail.find_no_report, request, rules)
@@ -413,6 +416,11 @@ class Intake:
         """Count a refused report of an agent, for the alert about a run that did not come."""
         if agent is not None:
             self.refused.note(sender.customer_id, agent, code, detail)
+
+
+async def _read_here(work: Callable[[], T]) -> T:
+    """Return the result of reading a short text: in a thread until the words are loaded, as the first text would stop all others for that."""
+    return work() if are_words_loaded() else await asyncio.to_thread(work)
 
 
 def read_report(

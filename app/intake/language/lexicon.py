@@ -1,6 +1,7 @@
 """Look up the terms of all languages: which of them begin at a token, with `*` for endings and ` .. ` for words between."""
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,17 @@ _NEGATIONS = frozenset(
 _GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.ALL, TermMeaning.IGNORE))
 
 
+_ONE_LOADS = threading.Lock()  # requests that need the words first, each in a thread, would otherwise all load them
+
+
 @cache
 def _index() -> _Index:
+    with _ONE_LOADS:
+        return _load_index()
+
+
+@cache
+def _load_index() -> _Index:
     index = _Index()
     # Half of all these texts are equal to another one, most words being their own only piece: kept once, they take 3 MiB less.
     kept: dict[str, str] = {}

@@ -5,6 +5,7 @@ tokens, find the terms of the text's languages, read each clause, and decide on 
 """
 
 import re
+import threading
 from collections.abc import Collection, Sequence
 
 from app.core.unseen import without_unseen
@@ -81,9 +82,18 @@ def _without_names(lines: list[str], names: Collection[str]) -> list[str]:
     return [pattern.sub(lambda found: NAME_SIGN * len(found[0]), line) for line in lines]
 
 
+_loaded = threading.Event()
+
+
+def are_words_loaded() -> bool:
+    """Return whether `load_words` has ended: before that, a text that is read may take most of a second."""
+    return _loaded.is_set()
+
+
 def load_words() -> None:
     """Load the words of all languages, which takes most of a second. A long text needs lists of them that a short one does not."""
     read_words("Backup: バックアップ")
     find_typo("unknwon")
     find_denied_typo("unknwon")
     read_words("Backup", "Failed Entries:\n - a\n" * 1000)
+    _loaded.set()

@@ -146,3 +146,20 @@ def test_no_request_of_a_tool_holds_the_loop(service: Service):
         except AssertionError as cause:
             too_long.append(str(cause).partition("\n")[0])
     assert not too_long
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["a text of a tool", "an outcome in other words"])
+def test_the_first_text_after_a_start_does_not_hold_the_loop(tmp_path: Path, first: str):
+    """The words of all languages, which it needs, take most of a second to load."""
+    with serving_measured(tmp_path) as (running, holds):
+        holds.forget()
+        if first == "a text of a tool":
+            httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"Sicherung abgebrochen", timeout=60)
+        else:
+            key = {"Authorization": f"Bearer {running.enrol_key}"}
+            event = {"agent": "sql01", "job": "nightly", "outcome": "abgebrochen"}
+            httpx.post(f"{running.url}/v1/events", headers=key, json=event, timeout=60)
+        longest = holds.longest(without=WORKER)
+        assert running.ask("/v1/events", limit="1")["items"][0]["outcome"] in ("failure", "warning", "cancelled")
+        assert longest.seconds <= HELD_MOST_S, longest
