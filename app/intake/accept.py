@@ -308,12 +308,12 @@ class Intake:
         """Store a body part by part. Raises Overloaded and Unavailable; what was stored before stays, and is a duplicate when it is sent again."""
         if len(parts) == 1:
             return await self._store(parts[0], sender, size)
-        total = sum(len(part.events) for part in parts)
+        events = [event for part in parts for event in part.events]
         results: list[IntakeResult] = []
         try:
-            with self.commits.holding_a_place(total, size):
+            with self.commits.holding_a_place(events, size):
                 for part in parts:
-                    share = size * len(part.events) // max(1, total)
+                    share = size * len(part.events) // max(1, len(events))
                     results.append(await self._store(part, sender, share, has_place=True))
                     await asyncio.sleep(0)  # a part of which nothing is to be stored has not waited
         except (Overloaded, Unavailable) as cause:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from app.context import AppContext
 from app.core import metrics
@@ -73,15 +73,16 @@ class GroupCommit:
         self._is_closing = False
 
     @contextlib.contextmanager
-    def holding_a_place(self, events: int, size: int) -> Iterator[None]:
-        """Count a body that is stored in parts, as long as it is in memory. Raises Overloaded before any of it is stored."""
+    def holding_a_place(self, events: Sequence[NewEvent], size: int) -> Iterator[None]:
+        """Count a body that is stored in parts, as long as it is in memory. Raises Overloaded and Unavailable before any of it is stored."""
         self._check_room(events, size)
-        self._queued_events += events
+        count = len(events)
+        self._queued_events += count
         self._queued_bytes += size
         try:
             yield
         finally:
-            self._queued_events -= events
+            self._queued_events -= count
             self._queued_bytes -= size
 
     async def store(
@@ -99,11 +100,8 @@ class GroupCommit:
         """
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
-        writing = self._context.database.writing
-        if writing.is_saving_room and all(is_routine(event.outcome, event.severity) for event in events):
-            writing.refuse_routine()
         if not has_place:
-            self._check_room(len(events), size)
+            self._check_room(events, size)
         batch = Batch(events, unknown, size, asyncio.get_running_loop().create_future(), key)
         self._queued_events += len(events)
         self._queued_bytes += size
@@ -114,9 +112,13 @@ class GroupCommit:
             raise batch.error
         return batch
 
-    def _check_room(self, events: int, size: int) -> None:
+    def _check_room(self, events: Sequence[NewEvent], size: int) -> None:
+        """Judge a request as a whole: a part of it that holds only routine must not keep the failures behind it out."""
+        writing = self._context.database.writing
+        if writing.is_saving_room and events and all(is_routine(event.outcome, event.severity) for event in events):
+            writing.refuse_routine()
         if self._queued_events and (
-            self._queued_events + events > self._context.settings.intake_queue
+            self._queued_events + len(events) > self._context.settings.intake_queue
             or self._queued_bytes + size > MAX_QUEUE_BYTES
         ):
             raise Overloaded("too many events are waiting to be stored; try again")

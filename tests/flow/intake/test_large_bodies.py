@@ -115,6 +115,17 @@ async def test_the_wait_beyond_a_budget_is_long_enough_for_all_that_was_refused(
     assert 50 <= int(answer.headers["retry-after"]) <= 60
 
 
+@pytest.mark.usefixtures("in_the_service")
+async def test_while_room_is_saved_for_failures_one_behind_much_routine_is_stored(api: Api):
+    api.context.database.writing.is_saving_room = True
+    routine = [event | {"outcome": "success"} for event in MANY]
+    answer = await post(api, routine)
+    assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
+    assert await stored(api) == 0
+    answer = await post(api, [*routine, EVENT | {"job": "failed"}])
+    assert (answer.status_code, answer.json()["accepted"]) == (202, COUNT + 1)
+
+
 @pytest.mark.slow
 async def test_a_body_that_this_machine_reads_too_slowly_may_be_sent_again_and_is_counted(
     api: Api, monkeypatch: pytest.MonkeyPatch
