@@ -70,6 +70,7 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     mine = [alert for alert in closed if alert.id in own]
     reopened = await alerts.reopen(tx, mine)
     await restore_waiting(tx, {alert.id: alert.closed_reason or "" for alert in reopened}, by.at)
+    tx.after_commit(lambda: by.wake("events"))  # deciding judges them again
     for alert in reopened:
         await note(tx, by, "undo-close", "alert", alert.id, {})
     return [alert.id for alert in reopened]

@@ -67,8 +67,10 @@ async def test_an_undone_closing_is_not_sent(system: SystemUnderTest):
         await close_alert(tx, alert_id, "by mistake", by)
     system.pass_time(seconds=50)
     await tick(system.context)
+    system.context.wakeups.events.clear()
     async with system.context.database.write() as tx:
         assert await undo_closing(tx, by.at, by) == [alert_id]
+    assert system.context.wakeups.events.is_set(), "what its closing withdrew is decided on at once"
     system.pass_time(minutes=5)
     await tick(system.context)
     assert await states_sent(system) == ["opened"]
