@@ -1,6 +1,7 @@
 """Of an alert that another version wrote no message can be composed. The others are mailed, and this one is reported: in the list of notices and by an alert."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from app.decide import uncomposed
 from app.domain.uncomposed import JOB, MARK
 from app.store.tables import alerts, jobs, messages, notices
 from tests.support.context import SystemUnderTest, open_system
+from tests.support.fill import copy_rows, id_prefix, numbered
 
 
 @pytest.fixture
@@ -93,3 +95,22 @@ async def test_it_is_reported_again_although_somebody_deleted_the_job_under_whic
     reported = [one.subject for one in await system.mails(messages.c.is_alert)]
     assert len(reported) == 2, reported
     assert all(JOB in subject for subject in reported)
+
+
+async def test_more_notices_than_a_pass_takes_that_another_version_wrote_hide_no_other(system: SystemUnderTest):
+    await system.receive(job="a", outcome="failure")
+    await system.decide()
+    [row] = await system.rows(notices)
+    before = {**row._mapping, "what": "shouted", "due_at": row.due_at - timedelta(days=1)}
+    own_id, dedupe = id_prefix("ntc"), id_prefix("ntc")
+    await copy_rows(
+        system.context.database,
+        notices,
+        before,
+        compose.BATCH + 5,
+        id=lambda number: numbered(own_id, number),
+        dedupe=lambda number: numbered(dedupe, number),
+    )
+    await compose.tick(system.context)
+    [mail] = await system.mails(messages.c.is_alert)
+    assert "a on" in mail.subject
