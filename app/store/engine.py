@@ -223,6 +223,8 @@ def _cannot_write(folder: Path, error: OSError) -> BadSettings:
 CHANNEL = "tocsin"
 FIRST_RETRY_S, RETRY_S = 0.1, 5  # the first one soon: a connection that was cut is mostly there again at once
 ALIVE_S = 30
+# Together less than the time after which other workers count one as dead that holds no lock, also where its network drops packets.
+LOCK_CONNECT_S, LOCK_RETRY_S = 4.0, 1.0
 PAUSE_S = 0.01  # the first wakeup is sent at once; those within this time are combined
 
 
@@ -280,14 +282,14 @@ async def keep_lock(engines: Engines, lock: str, name: str, note: Callable[[floa
             await _hold_lock(_dsn(engines), lock, name, note)
         except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
             log.info("the lock of this worker is not held; it is taken again", cause=str(cause))
-        await asyncio.sleep(RETRY_S)
+        await asyncio.sleep(LOCK_RETRY_S)
 
 
 async def _hold_lock(dsn: str, lock: str, name: str, note: Callable[[float | None], None]) -> None:
-    connection, closed = await asyncpg.connect(dsn), asyncio.Event()
+    connection, closed = await asyncpg.connect(dsn, timeout=LOCK_CONNECT_S), asyncio.Event()
     connection.add_termination_listener(lambda _: closed.set())
     try:
-        await connection.fetch(f"SELECT {lock}", name)
+        await connection.fetch(f"SELECT {lock}", name, timeout=ALIVE_S)
         note(asyncio.get_running_loop().time())
         while not connection.is_closed():
             with contextlib.suppress(TimeoutError):

@@ -12,12 +12,15 @@ import pytest
 
 from app.core.clock import now
 from app.core.periodic import run_in_background
+from app.core.settings import load_settings
 from app.deliver import lease, sweep
 from app.deliver.worker_lock import worker_locks
 from app.domain.lease import Leased
 from app.domain.message import MessageState
 from app.domain.recipient import Address
+from app.store import engine, heartbeats
 from app.store.heartbeats import WorkerSession, heartbeats_since
+from app.store.transactions import Database
 from app.worker import run
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.outbox import message_of, post
@@ -81,6 +84,7 @@ from datetime import timedelta
 from app.core.clock import now
 from app.core.settings import load_settings
 from app.core.periodic import run_in_background
+from app.core.settings import load_settings
 from app.deliver import lease, sweep
 from app.store.engine import open_engines
 from app.store.heartbeats import Heartbeat, WorkerSession, write_heartbeat
@@ -107,6 +111,7 @@ async def test_leases_of_a_worker_that_was_killed_on_another_host_end_with_its_s
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"sends\n"
+    system.time[0] = now()  # its start may have taken seconds
     own = WorkerSession()
     async with run_in_background(own.keep(system.context.database, NAME)):
 
@@ -126,3 +131,32 @@ async def test_leases_of_a_worker_that_was_killed_on_another_host_end_with_its_s
             while (await message_of(system.context, message_id)).state is MessageState.LEASED:
                 await sweep_later()
     assert (await message_of(system.context, message_id)).state is MessageState.UNKNOWN, "it may have been sent"
+
+
+async def test_a_worker_takes_its_lock_again_although_a_connection_is_never_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise another worker would count it as dead and send again what it is sending."""
+    assert heartbeats._DEAD_AFTER.total_seconds() / 2 >= engine.LOCK_CONNECT_S + engine.LOCK_RETRY_S
+    monkeypatch.setattr(engine, "LOCK_CONNECT_S", 0.1)
+    monkeypatch.setattr(engine, "LOCK_RETRY_S", 0.01)
+    tries = 0
+
+    async def never_answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await stopped.wait()
+        writer.close()
+
+    stopped = asyncio.Event()
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    url = f"postgresql+asyncpg://ann:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}/tocsin"
+    database = Database(engine.open_engines(load_settings(var_dir=tmp_path, database_url=url)))
+    try:
+        async with run_in_background(WorkerSession().keep(database, NAME)), asyncio.timeout(10):
+            while tries < 3:  # noqa: ASYNC110  (the server changes it)
+                await asyncio.sleep(0.01)
+    finally:
+        stopped.set()
+        server.close()
+        await database.engines.close()
