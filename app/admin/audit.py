@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from app.core.ids import new_id
-from app.domain.audit_entry import AuditEntry
+from app.domain.audit_entry import AuditEntry, without_secrets
 from app.domain.person import Person
 from app.store.edits import AUDIT, ids_done_at
 from app.store.row_mapping import SEALED
@@ -48,7 +48,7 @@ async def note(
     tx: WriteTx, by: Actor, action: str, noun: str, item_id: str, change: Mapping[str, object] | None
 ) -> None:
     """Add one entry. `change` has the values of what was created or deleted, or [before, after] of each value that was changed."""
-    plain = None if change is None else {name: _as_json(value) for name, value in change.items()}
+    plain = without_secrets(noun, None if change is None else {name: _as_json(one) for name, one in change.items()})
     await AUDIT.insert(tx, AuditEntry(new_id("aud"), by.at, by.who, action, noun, item_id, plain, by.who_id))
 
 

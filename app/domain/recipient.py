@@ -15,11 +15,21 @@ def shown_address(address: str) -> str:
     return _URL.sub(lambda found: found[1] + _shown_path(found[2]), address)
 
 
+def hidden_parts(address: str) -> list[str]:
+    """Return the parts of a URL that can be a secret, the longest first, for texts of others that may repeat them."""
+    shown = shown_address(address)
+    parts = {part for path in _URL.findall(address) for part in re.split(r"[/?#&=]", path[1])}
+    return sorted((part for part in parts if len(part) >= _PATH_MOST and part not in shown), key=len, reverse=True)
+
+
 def _shown_path(path: str) -> str:
     if len(path) <= _PATH_MOST and "?" not in path:
         return path
-    first = re.split(r"[/?#]", path.lstrip("/"), maxsplit=1)[0]
-    return f"/{first if len(first) <= _SEGMENT_MOST else first[:_HINT]}…"
+    first, *rest = re.split(r"[/?#]", path.lstrip("/"), maxsplit=1)
+    is_whole = len(first) <= _SEGMENT_MOST and (
+        not first or any(rest)
+    )  # alone it can be all of the secret, as a topic of ntfy is
+    return f"/{first if is_whole else first[:_HINT]}…"
 
 
 @dataclass(frozen=True, slots=True)

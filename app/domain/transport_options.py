@@ -3,8 +3,16 @@
 Secrets are sealed: only `core/secret.py` can read them, with the server secret.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|credential|api-?key|signature", re.IGNORECASE)
+
+
+def is_secret_header(name: str) -> bool:
+    """Return whether the value of a header with this name is a secret."""
+    return _SECRET_HEADER.search(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

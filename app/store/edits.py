@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, bindparam, delete, false, func, insert, or_, select, text, update
 
 from app.domain.alert import AlertKind
-from app.domain.audit_entry import AuditEntry
+from app.domain.audit_entry import AuditEntry, without_secrets
 from app.domain.follow_up import FollowUp, FollowUpKind
 from app.domain.message import MessageState
 from app.domain.notice import NoticeState
@@ -36,10 +36,12 @@ async def page_audit(
     noun: str | None = None,
     thing_id: str | None = None,
 ) -> Page[AuditEntry]:
-    """Return entries, newest first, filtered."""
-    return await AUDIT.page(
+    """Return entries, newest first, filtered, without the secrets that older ones hold in clear text."""
+    page = await AUDIT.page(
         tx, equals(audit, who=who, who_id=who_id, action=action, noun=noun, thing_id=thing_id), window
     )
+    items = tuple(replace(one, change=without_secrets(one.noun, one.change)) for one in page.items)
+    return replace(page, items=items)
 
 
 async def ids_done_at(tx: ReadTx, who_id: str, action: str, noun: str, at: datetime) -> set[str]:

@@ -17,6 +17,7 @@ from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.unsealing import Unseal, wrong_secret
 from app.domain.attempt import Outcome, Permanent, Sent
 from app.domain.message import Parcel
+from app.domain.recipient import shown_address
 from app.domain.transport_options import AlertmanagerOptions
 
 ID_LABEL = "tocsin_alert"
@@ -56,7 +57,7 @@ class AlertmanagerTransport:
         outcomes = await asyncio.gather(*(self._caller.call_with_login(request) for request in requests))
         accepted = [one for one in outcomes if isinstance(one, Sent)]
         failed = [
-            f"{request.url}: {one.code} {one.text}"
+            f"{shown_address(request.url.removesuffix(_PATH))}: {one.code} {one.text}"
             for request, one in zip(requests, outcomes, strict=True)
             if not isinstance(one, Sent)
         ]

@@ -18,6 +18,8 @@ from app.deliver.transports.evidence import evidence
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
 from app.deliver.transports.public_only import IpAddress, NotPublic, Unresolved, is_public
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary
+from app.domain.recipient import hidden_parts, shown_address
+from app.domain.transport_options import is_secret_header
 
 with hidden("pygments"):  # its command line prints in colours with it: 5 MiB and a twentieth of a second of each start
     import httpx
@@ -27,6 +29,7 @@ _SERVER_FAULT = 5
 _NOT_SHOWN = "its answer is not shown, because it came from a private address"
 _WORTH_A_RETRY = (408, 425, 429)  # RFC 9110 section 15.5.9, RFC 8470, RFC 6585
 _OUR_LOGIN = (401, 403, 407)
+_SHORTEST_SECRET = 6
 MASK = "***"
 
 
@@ -38,6 +41,13 @@ class ProgramRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     secret_headers: Collection[str] = ()
+
+    @property
+    def secrets(self) -> list[str]:
+        """The parts of its URL and headers that can be a secret. Short ones are left out: they are in many words."""
+        own = [text for name, text in self.headers.items() if name in self.secret_headers or is_secret_header(name)]
+        values = [*own, *(text.split(" ", 1)[1] for text in own if " " in text)]
+        return [*(text for text in values if len(text) >= _SHORTEST_SECRET), *hidden_parts(self.url)]
 
     def shown(self) -> str:
         """Return the request as text, with secrets masked."""
@@ -80,7 +90,8 @@ class HttpCaller:
             return url
         try:
             async with self._slots:
-                return await post(self._pool, url, request.headers, request.body, timeout_s=self._timeout_s)
+                answer = await post(self._pool, url, request.headers, request.body, timeout_s=self._timeout_s)
+            return replace(answer, secrets=request.secrets) if isinstance(answer, PostAnswer) else answer
         except NotPublic as cause:
             return Permanent("address", evidence(str(cause)))
         except Unresolved as cause:
@@ -100,14 +111,14 @@ class HttpCaller:
     def judge(self, answer: PostAnswer) -> Outcome:
         """Return what an answer means by its status."""
         is_shown = _is_from(answer.sender, self._is_shown)
-        code, words = str(answer.status), evidence(answer.body) if is_shown or not answer.body else _NOT_SHOWN
+        code, words = str(answer.status), _evidence(answer) if is_shown or not answer.body else _NOT_SHOWN
         if answer.status in _WORTH_A_RETRY or answer.status // 100 == _SERVER_FAULT:
             return Temporary(code, words, retry_after(answer.headers.get("retry-after", ""), self._clock()))
         match answer.status // 100:
             case 2:
                 return Sent(code, words)
             case 3:
-                target = answer.headers.get("location", "nothing") if is_shown else f"an address; {_NOT_SHOWN}"
+                target = _target(answer) if is_shown else f"an address; {_NOT_SHOWN}"
                 return Permanent(code, evidence("redirects are not followed; this one points to " + target))
             case _:
                 return Permanent(code, words)
@@ -130,6 +141,19 @@ def joined(outcomes: Mapping[str, Outcome]) -> Outcome:
                 return first
             return replace(first, text=f"{len(failed)} of {len(outcomes)} failed; {about}: {first.text}")
     return next(iter(outcomes.values()))
+
+
+def _evidence(answer: PostAnswer) -> str:
+    words = evidence(answer.body)
+    for secret in answer.secrets:
+        words = words.replace(secret, MASK)
+    return words
+
+
+def _target(answer: PostAnswer) -> str:
+    """Return where a redirect points to: the host, because the path is mostly that of our request."""
+    target = answer.headers.get("location", "nothing")
+    return shown_address(target) if "://" in target or target == "nothing" else "another path of the same host"
 
 
 def _is_from(sender: str, is_shown: Callable[[IpAddress], bool]) -> bool:

@@ -5,7 +5,7 @@ httpcore instead of an httpx client: no redirects, proxies, netrc or cookies to 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -31,12 +31,16 @@ _LONGEST_WAIT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class PostAnswer:
-    """An answer: its status, its headers by small names, the start of its body, and the address that it came from, if known."""
+    """An answer: its status, its headers by small names, the start of its body, and the address that it came from, if known.
+
+    `secrets`: parts of the request that no reader of the attempt may see, although many servers repeat them.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     sender: str = ""
+    secrets: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ class AuditEntryOut(OutModel):
     noun: str = Field(description="What kind of thing it was done to.", examples=["route"])
     thing_id: str = Field(description="The id of that thing.")
     change: dict[str, Any] | None = Field(
-        description="The values of what was created or deleted; for a change, [before, after] of each field."
+        description="The values of what was created or deleted; for a change, [before, after] of each field. Of the URL of a webhook only the host and the start of its path: where both look the same, the rest was changed."
     )
 
 

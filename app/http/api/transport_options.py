@@ -4,7 +4,6 @@ A secret that was set is returned as `set`. Left out or sent as `set`, it stays 
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from app.domain.transport_options import (
     TransportOptions,
     WebhookOptions,
     ZabbixOptions,
+    is_secret_header,
 )
 
 _SET = "set"
@@ -87,14 +87,6 @@ def _own_header(name: str) -> str:
     if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
         raise ValueError("this header is set by us")
     return name.lower()
-
-
-_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|credential|api-?key|signature", re.IGNORECASE)
-
-
-def is_secret_header(name: str) -> bool:
-    """Return whether the value of a header with this name is a secret."""
-    return _SECRET_HEADER.search(name) is not None
 
 
 HeaderName = Annotated[

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.compose import tick as compose
 from app.decide import tick as decide
 from app.domain.recipient import shown_address
-from app.store.tables_managed import recipients
+from app.store.tables_managed import audit, recipients
 from tests.support.api import Api, serving
 
 TOKEN = "XXXXXXXXSECRETXXXXXXXX"
@@ -27,6 +27,10 @@ def webhook(**options: object) -> dict[str, object]:
     return {"name": "chat", "transports": [{"transport": "webhook", "address": URL, "options": options}]}
 
 
+def webhook_to(url: str) -> dict[str, object]:
+    return {"transport": "webhook", "address": url}
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
@@ -36,6 +40,7 @@ def webhook(**options: object) -> dict[str, object]:
         (f"https://example.org/?token={TOKEN}", "https://example.org/…"),
         (f"https://example.org?t={TOKEN}", "https://example.org/…"),
         ("https://example.org/hook", "https://example.org/hook"),
+        ("https://ntfy.example.org/secrettopic", "https://ntfy.example.org/secr…"),
         ("https://example.org", "https://example.org"),
         (f"http://a.example:9093 http://b.example:9093/{TOKEN}", "http://a.example:9093 http://b.example:9093/XXXX…"),
         ("kim@example.org", "kim@example.org"),
@@ -92,3 +97,22 @@ async def test_a_secret_that_was_stored_among_the_plain_headers_is_not_shown_and
     assert row.transports[0]["options"]["headers"] == {"x-team": "a"}
     sealed = row.transports[0]["options"]["secret_headers"]["authorization"]["sealed"]
     assert api.context.secret.unseal(sealed) == f"Bearer {TOKEN}"
+
+
+async def test_the_audit_log_has_no_secret_of_an_address_also_where_an_older_version_stored_it(api: Api):
+    made = await api.tell("POST", "/v1/recipients", json=webhook())
+    await api.tell("PATCH", f"/v1/recipients/{made['id']}", json={"transports": [webhook_to(f"{URL}2")]})
+    await api.ask("POST", "/v1/transports/webhook:test", json={"address": f"https://127.0.0.1:1/hooks/{TOKEN}"})
+    async with api.context.database.read() as tx:
+        stored = (await tx.connection.execute(select(audit.c.change))).scalars().all()
+    assert TOKEN not in json.dumps(stored)
+    old = {"address": URL, "transport": "webhook", "options": {"headers": {"authorization": TOKEN, "x-team": "a"}}}
+    async with api.context.database.write() as tx:
+        values = {"change": {"transports": [[old], [old]], "name": ["a", "https://example.org/a-long-path"]}}
+        await tx.connection.execute(update(audit).where(audit.c.noun == "recipient").values(**values))
+    entry = (await api.items("/v1/audit", noun="recipient"))[0]
+    assert entry["change"]["transports"][0][0]["address"] == "https://hooks.slack.com/services…"
+    assert entry["change"]["transports"][1][0]["options"]["headers"] == {"authorization": "secret", "x-team": "a"}
+    assert entry["change"]["name"] == ["a", "https://example.org/a-long-path"]
+    for path in ("audit", "audit?format=csv", "audit?format=ndjson"):
+        assert TOKEN not in (await api.ask("GET", f"/v1/{path}")).text, path

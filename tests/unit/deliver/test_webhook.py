@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.compose.transport_test_mail import example_alerts
+from app.deliver.transports.alertmanager import AlertmanagerTransport
+from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.http_exchange import retry_after
 from app.deliver.transports.public_only import PublicOnly, is_public
 from app.deliver.transports.webhook import WebhookTransport, sign, signing_secret
@@ -232,3 +235,42 @@ async def test_many_that_time_out_do_not_stand_in_the_way_of_the_next():
         await webhook.close()
     assert not any(isinstance(outcome, Sent) for outcome in late)
     assert outcomes == [Sent("200", "")] * 5
+
+
+TOKEN = "T0k3nOfTheHook99"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (reply("404 Not Found", f"Cannot POST /hooks/{TOKEN}/x".encode()), "Cannot POST /hooks/***/x"),
+        (reply("400 Bad", b"unknown key sealed-key-1"), "unknown key ***"),
+        (
+            reply("301 Moved", b"", f"location: https://example.org/hooks/{TOKEN}/x"),
+            "redirects are not followed; this one points to https://example.org/hooks…",
+        ),
+        (
+            reply("301 Moved", b"", f"location: /hooks/{TOKEN}"),
+            "redirects are not followed; this one points to another path of the same host",
+        ),
+    ],
+)
+async def test_an_answer_that_repeats_the_secret_of_the_request_is_kept_without_it(answer: bytes, text: str):
+    caller = HttpCaller(5.0, network=None, is_shown=lambda _: True)
+    async with running(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/hooks/{TOKEN}/x"
+        outcome = await caller.call(ProgramRequest(url, {"x-api-key": "sealed-key-1"}, b"{}", ("x-api-key",)))
+    await caller.close()
+    assert isinstance(outcome, Permanent)
+    assert outcome.text == text
+
+
+async def test_an_alertmanager_that_fails_next_to_another_one_is_named_without_the_secret_of_its_url():
+    transport = AlertmanagerTransport(HttpCaller(5.0, network=None, is_shown=lambda _: True), lambda _: "")
+    async with running(reply("200 OK", b"")) as well, running(reply("500 No", b"")) as bad:
+        address = f"http://127.0.0.1:{well.port} http://127.0.0.1:{bad.port}/{TOKEN}"
+        body = example_alerts(NOW, "https://tocsin.example.org", "opened")
+        outcome = await transport.send(Parcel("msg_1", "rcp_1", address, "msg_first", body))
+    await transport.close()
+    assert isinstance(outcome, Sent)
+    assert outcome.text.startswith(f"accepted by 1 of 2; not by http://127.0.0.1:{bad.port}/T0k3…: 500")
