@@ -17,6 +17,7 @@ from app.store.notices import (
     delete_waiting_acknowledgements,
     insert_notices,
     restore_waiting,
+    resume_repeats,
     suppress_waiting,
     worded_for,
 )
@@ -47,6 +48,7 @@ async def undo_acknowledgement(tx: WriteTx, at: datetime, by: Editor) -> list[st
     """Take back what this person acknowledged at this moment; return the ids of these alerts. Nobody has them again."""
     undone = [] if by.who_id is None else await alerts.release_acknowledged(tx, at, by.who_id)
     await delete_waiting_acknowledgements(tx, undone)
+    await resume_repeats(tx, sorted(undone), by.at)
     for alert_id in undone:
         await note(tx, by, "undo-acknowledge", "alert", alert_id, {})
     return undone
@@ -56,6 +58,7 @@ async def release_alert(tx: WriteTx, alert: Alert, by: Editor) -> None:
     """Take back the acknowledgement of one alert, as it was read: a later one of somebody else stays."""
     if alert.acknowledged_at is not None and await alerts.release(tx, alert.id, alert.acknowledged_at):
         await delete_waiting_acknowledgements(tx, [alert.id])
+        await resume_repeats(tx, [alert.id], by.at)  # it may have been acknowledged for hours
         await note(tx, by, "undo-acknowledge", "alert", alert.id, {})
 
 

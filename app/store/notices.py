@@ -212,6 +212,13 @@ async def restore_waiting(tx: WriteTx, reasons: Mapping[str, str], now: datetime
         suppressed = of_alert, notices.c.state == NoticeState.SUPPRESSED, notices.c.reason == why
         again = update(notices).where(*suppressed).values(state=NoticeState.MUTED, due_at=now)
         await tx.connection.execute(again)
+    await resume_repeats(tx, sorted(reasons), now)
+
+
+async def resume_repeats(tx: WriteTx, alert_ids: Sequence[str], now: datetime) -> None:
+    """Let the routes that reported these open alerts repeat them again: a repeat that falls due while there is no reason for it ends."""
+    for alert_id in alert_ids:
+        of_alert = notices.c.alert_id == alert_id
         every = select(notices.c.route_id, func.max(notices.c.id).label("id")).where(
             of_alert, notices.c.state == NoticeState.WORDED, notices.c.route_id.is_not(None)
         )

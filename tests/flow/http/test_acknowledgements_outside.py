@@ -65,8 +65,7 @@ async def id_of(api: Api, program: str) -> str:
 
 
 async def alert_of(api: Api) -> dict[str, Any]:
-    [alert] = await api.items("/v1/alerts")
-    return alert
+    return min(await api.items("/v1/alerts"), key=lambda one: one["id"])
 
 
 def recorded(program: str, change: str, key: str, at: Any, person: str | None = JANE) -> dict[str, Any]:
@@ -304,3 +303,31 @@ async def test_the_secret_is_stored_encrypted_and_never_returned_and_must_be_har
     async with api.context.database.read() as tx:
         rows = (await tx.connection.execute(select(recipients.c.transports))).scalars().all()
     assert SECRET not in json.dumps(rows)
+
+
+@pytest.mark.parametrize("program", ADDRESSES)
+async def test_an_acknowledgement_that_is_taken_back_there_lets_repeats_go_on(
+    api: Api, clock: MovableClock, program: str
+):
+    """PagerDuty takes an acknowledgement back by itself after a time: the alert is open, and nobody has it."""
+    [route] = await api.items("/v1/routes")
+    await api.tell("PATCH", f"/v1/routes/{route['id']}", json={"repeat_every_s": 3600})
+    await api.report(FAILURE | {"job": "second"})
+    await run(api)
+    clock.ahead += timedelta(minutes=10)  # they wait for others of their group
+    await run(api)
+    alert = max(await api.items("/v1/alerts"), key=lambda one: one["id"])
+    assert await report(api, program, "acknowledged", key=alert["id"]) == [alert["id"]]
+    clock.ahead += timedelta(hours=2)
+    await run(api)
+    assert await repeats_of(api, alert["id"]) == 0
+    await report(api, program, "unacknowledged", key=alert["id"])
+    await run(api)
+    assert await repeats_of(api, alert["id"]) == 3, "one for each recipient of the route"
+    clock.ahead += timedelta(hours=1)
+    await run(api)
+    assert await repeats_of(api, alert["id"]) == 6
+
+
+async def repeats_of(api: Api, alert_id: str) -> int:
+    return len([one for one in await api.items("/v1/notices", alert_id=alert_id) if one["what"] == "repeated"])
