@@ -51,7 +51,9 @@ def doctor(
         wrong += [DoctorFinding("access", line) for line in access]
         notes += [*_notes(settings, found), *others.notes, *heartbeat.notes]
         notes += [DoctorFinding("access", line) for line in access_notes(settings)]
-        well += _working_transports(found, {finding.code for finding in wrong})
+        others_of = {finding.code for finding in wrong}
+        well += _quiet_transports(found, others_of, is_well=True)
+        notes += _quiet_transports(found, others_of, is_well=False)
     typer.echo(as_document(wrong, notes, well) if as_json else as_lines(wrong, notes, well))
     if wrong:
         raise typer.Exit(1)
@@ -159,12 +161,17 @@ def _transports(found: Checkup) -> Iterator[DoctorFinding]:
             )
 
 
-def _working_transports(found: Checkup, in_trouble: set[str]) -> Iterator[DoctorFinding]:
-    """Say of each transport in use without trouble how its last attempt or test ended, so that each has a line."""
+def _quiet_transports(found: Checkup, in_trouble: set[str], *, is_well: bool) -> Iterator[DoctorFinding]:
+    """Say of each transport in use without trouble how its last attempt or test ended, so that each has a line.
+
+    `is_well` False: of those whose last attempt failed, although nothing waits and nobody knows a remedy.
+    """
     for kind in sorted(found.used_transports - {"file"}):
         if f"transport {kind}" in in_trouble:
             continue
         last, test = found.last_attempts.get(kind), found.last_tests.get(kind)
+        if is_well != (last is None or last.outcome in (None, "sent")):
+            continue
         if last is not None and last.ended_at is not None:
             text = f"The last attempt over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}; nothing waits for it for long."
         elif test is not None:

@@ -66,6 +66,12 @@ def test_a_program_that_works_has_a_line_and_a_monitoring_system_that_no_longer_
         service.wait_for_attempt("webhook", "sent")
         [well] = checks(service, "transport webhook", "ok")
         assert "ended sent" in well["text"]
+        server.status = 400
+        service.report("music", "failure")
+        service.wait_for_attempt("webhook", "permanent")
+        assert checks(service, "transport webhook", "ok") == [], "the last message was refused"
+        [note] = checks(service, "transport webhook", "note")
+        assert "ended permanent" in note["text"]
         keys = [service.send("POST", "/v1/keys", {"kind": "monitor", "name": name}).json() for name in ("old", "new")]
         for key in keys:
             headers = {"Authorization": f"Bearer {key['key']}"}
