@@ -1,6 +1,7 @@
 """Repeats all open alerts to programs that end what they did not hear of again: Alertmanager (`resolve_timeout`), and Icinga 2 with `ttl_s`.
 
 One message for each recipient and address with all its open alerts, delivered like any other; the next one is made once it is settled.
+The newest one that could not be sent is kept until one is sent, so that doctor and metrics report one trouble, and not a new one each time.
 An Alertmanager that was started again, and has forgotten its alerts, has them back after it.
 """
 
@@ -57,6 +58,8 @@ async def _refresh(
     context: AppContext, recipient: Recipient, place: int, refresh_s: int, alert_ids: list[str], now: datetime
 ) -> None:
     to = recipient.transports[place]
+    # A failed one ends before the next is due: its longer and longer waits would end results that live for a minute.
+    give_up_at = now + min(_GIVE_UP_AFTER, timedelta(seconds=refresh_s))
     async with context.database.read() as tx:
         newest = await newest_refresh(tx, recipient.id, to, now)
         if newest is not None and (not newest.is_settled or newest.created_at + timedelta(seconds=refresh_s) > now):
@@ -86,8 +89,8 @@ async def _refresh(
         message_id=f"<{message_id}@{id_domain(context.settings.mail_from)}>",
         created_at=now,
         due_at=now,
-        move_on_at=now + _GIVE_UP_AFTER,
-        give_up_at=now + _GIVE_UP_AFTER,
+        move_on_at=give_up_at,
+        give_up_at=give_up_at,
     )
     async with context.database.write() as tx:
         await delete_refreshes(tx, recipient.id, to, now)

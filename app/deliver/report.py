@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.core import metrics
 from app.core.log import log
-from app.domain.message import Message, MessageState
+from app.domain.message import Message, MessageState, takes_summaries
 from app.domain.notice import URGENCY_CANARY
 
 
@@ -38,9 +38,12 @@ def report_given_up(after: Message) -> None:
     if after.urgency == URGENCY_CANARY:
         return
     if after.state is MessageState.DEAD:
+        is_refresh = not after.is_alert and not takes_summaries(
+            after.transport
+        )  # compose/refresh.py makes the next one
         metrics.DEAD.labels(after.transport).inc()
         log.error(
-            "message is dead: its recipient was not notified",
+            "open alerts could not be sent again" if is_refresh else "message is dead: its recipient was not notified",
             message=after.id,
             transport=after.transport,
             recipient=after.recipient_id,

@@ -343,9 +343,13 @@ async def newest_refresh(tx: ReadTx, recipient_id: str, to: Address, now: dateti
 
 
 async def delete_refreshes(tx: WriteTx, recipient_id: str, to: Address, now: datetime) -> None:
-    """Delete the settled refreshes of an address, with their attempts."""
-    query = select(messages.c.id).where(*_refreshes_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES))
-    if ids := list((await tx.connection.execute(query)).scalars()):
+    """Delete the settled refreshes of an address, with their attempts; if the newest one is dead, it stays."""
+    query = select(messages.c.id, messages.c.state).where(
+        *_refreshes_of(recipient_id, to, now), messages.c.state.in_(SETTLED_STATES)
+    )
+    settled = (await tx.connection.execute(query.order_by(messages.c.id.desc()))).all()
+    keeps_newest = bool(settled) and settled[0].state == MessageState.DEAD
+    if ids := [row.id for row in settled[keeps_newest:]]:
         for table, column in (
             (attempts, attempts.c.message_id),
             (bodies, bodies.c.message_id),
