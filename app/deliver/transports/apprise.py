@@ -1,7 +1,7 @@
 """The transport `apprise`: any service that Apprise knows, by its URL (the extra `tocsin[apprise]`), in a process of its own.
 
-The URL is a secret: it is stored sealed, given to the child on its standard input, and in no text. The child has a time limit and none of
-our environment, so nothing that a service's plugin does can read our secrets or hold up other messages.
+The URL is a secret: it is stored sealed, given to the child on its standard input, and in no text. The child has limits of time and memory
+and none of our environment, so nothing that a service's plugin does can read our secrets, hold up other messages or fill the memory.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ _CHILD = "app.deliver.transports.apprise_child"
 class AppriseTransport:
     """Sends each message by a process of its own."""
 
-    def __init__(self, unseal: Unseal, timeout_s: float, *, allow_private: bool) -> None:
-        self._unseal, self._timeout_s, self._allow_private = unseal, timeout_s, allow_private
+    def __init__(self, unseal: Unseal, timeout_s: float, *, allow_private: bool, start_s: float = _START_S) -> None:
+        self._unseal, self._timeout_s, self._allow_private, self._start_s = unseal, timeout_s, allow_private, start_s
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def send(self, parcel: Parcel) -> Outcome:
@@ -71,7 +71,7 @@ class AppriseTransport:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with asyncio.timeout(_START_S + self._timeout_s):
+            async with asyncio.timeout(self._start_s + self._timeout_s):
                 answer, _ = await child.communicate(order)
         except TimeoutError:
             return Unknown("timeout", f"no answer of the service within {self._timeout_s:g} s")
@@ -95,6 +95,10 @@ def _judge(outcome: str, status: str) -> Outcome:
         case "private":
             return Permanent(
                 "address", "the service has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones"
+            )
+        case "memory":
+            return Unknown(
+                "memory", "the service's answer took more memory than the process that sends by Apprise may use"
             )
         case _:
             answered = f" (status {status})" if status else ""

@@ -11,11 +11,15 @@ import logging
 import mimetypes
 import os
 import re
+import resource
 import sys
 import sysconfig
 
 from app.deliver.transports.public_only import is_public
 
+MEMORY_MOST = (
+    256 * 1024 * 1024
+)  # of data; Apprise with all its plugins needs 50 MiB, and plugins keep a whole answer in memory
 _STATUS = re.compile(r"error=(\d{3})\b")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PACKAGES = tuple(
@@ -32,13 +36,21 @@ class ForbiddenHere(Exception):
 
 
 class _Status(logging.Handler):
-    """Keeps the HTTP status that a service answered with. Nothing else of Apprise's log is kept: it can contain tokens."""
+    """Keeps the HTTP status that a service answered with, and whether its plugin ran out of memory, which Apprise reports as any failure.
+
+    Nothing else of Apprise's log is kept: it can contain tokens.
+    """
 
     status = ""
+    out_of_memory = False
 
     def emit(self, record: logging.LogRecord) -> None:
         found = _STATUS.search(record.getMessage())
         self.status = found[1] if found else self.status
+        cause = sys.exc_info()[1]
+        while cause is not None:
+            self.out_of_memory = self.out_of_memory or isinstance(cause, MemoryError)
+            cause = cause.__context__
 
 
 def guard_process(*, allow_private: bool) -> list[str]:
@@ -77,7 +89,7 @@ def _may_open(path: object, mode: object, flags: object) -> bool:
 
 
 def send(order: dict[str, object]) -> dict[str, str]:
-    """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url", "status"}`."""
+    """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url" | "memory", "status"}`."""
     import apprise  # noqa: PLC0415  (before the guard: it looks for programs as it is loaded)
 
     kept = _Status()
@@ -90,11 +102,18 @@ def send(order: dict[str, object]) -> dict[str, str]:
     refused = guard_process(allow_private=bool(order["allow_private"]))
     if not service.add(str(order["url"])):
         return {"outcome": "url", "status": ""}
-    is_sent = service.notify(title=str(order["title"]), body=str(order["body"]), notify_type=str(order["kind"]))
+    try:
+        is_sent = service.notify(title=str(order["title"]), body=str(order["body"]), notify_type=str(order["kind"]))
+    except MemoryError:
+        return {"outcome": "memory", "status": kept.status}
+    if kept.out_of_memory:
+        return {"outcome": "memory", "status": kept.status}
     if is_sent:
         return {"outcome": "sent", "status": kept.status}
     return {"outcome": "private" if refused else "refused", "status": kept.status}
 
 
 if __name__ == "__main__":
+    # Without it, a service that answers without end would take the memory of the whole worker.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_MOST, MEMORY_MOST))
     sys.stdout.write(json.dumps(send(json.load(sys.stdin))))
