@@ -18,6 +18,7 @@ from app.cli.heartbeat_check import check_heartbeat
 from app.cli.identity_provider_check import check_identity_provider
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
+from app.cli.shared_services_check import check_shared_services
 from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
@@ -67,6 +68,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         bounced, notes = await check_bounces(tx, settings, at)
         heartbeat = await check_heartbeat(tx, settings, at)
         idle = await idle_monitor_keys(tx, at - _ASKED_WITHIN, at)
+        shared = await check_shared_services(tx)
     waits = [
         DoctorFinding(
             f"transport {kind}",
@@ -87,6 +89,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
     good = [
         *(DoctorFinding("canary", line) for line in canaries.notes),
         *(DoctorFinding("returned mail", line) for line in notes),
+        *shared,
         *(
             DoctorFinding(
                 "monitor keys",

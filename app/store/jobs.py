@@ -284,6 +284,26 @@ def _condition(matcher: Matcher) -> ColumnElement[bool]:
             return not_(found.like(_pattern(wanted), escape="\\"))
 
 
+class JobNames(NamedTuple):
+    """By which names a job is known."""
+
+    customer_id: str
+    customer: str
+    agent: str
+    name: str
+    activity: str
+
+
+async def names_of_jobs(tx: ReadTx) -> list[JobNames]:
+    """Return the names of all jobs, the oldest first."""
+    query = (
+        select(jobs.c.customer_id, customers.c.name, agents.c.name, jobs.c.name, jobs.c.activity)
+        .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
+        .join(customers, customers.c.id == jobs.c.customer_id)
+    )
+    return [JobNames(*row) for row in await tx.connection.execute(query.order_by(jobs.c.id))]
+
+
 def label_of(name: str) -> ColumnElement[str]:
     """Return the value of a job's label, or of its agent's; empty if neither has it."""
     return func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")

@@ -179,10 +179,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         .limit(SHOWN)
     )
     troubles = select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN)
-    used_ids: set[str] = set()
-    for table in (routes, summary_schedules):
-        for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
-            used_ids |= set(ids)
+    used_ids = await used_recipients(tx)
     addresses = await tx.connection.execute(select(recipients.c.id, recipients.c.transports))
     version = await tx.connection.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
     count = select(func.count())
@@ -211,6 +208,15 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         relays=await _count(tx, count.select_from(relays)),
         relay_troubles=tuple(await tx.connection.scalars(troubles)),
     )
+
+
+async def used_recipients(tx: ReadTx) -> set[str]:
+    """Return the ids of the recipients that an enabled route or summary schedule leads to."""
+    used: set[str] = set()
+    for table in (routes, summary_schedules):
+        for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
+            used |= set(ids)
+    return used
 
 
 async def idle_monitor_keys(tx: ReadTx, since: datetime, now: datetime) -> list[tuple[str, datetime | None]]:
