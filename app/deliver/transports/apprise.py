@@ -11,6 +11,7 @@ import sys
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.chat_text import chat_text
 from app.deliver.transports.document_alerts import BadDocument
+from app.deliver.transports.lazy import missing_extra
 from app.deliver.transports.unsealing import Unseal, wrong_secret
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
@@ -96,6 +97,8 @@ def _judge(outcome: str, status: str) -> Outcome:
             return Permanent(
                 "address", "the service has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones"
             )
+        case "extra":
+            return missing_extra("tocsin[apprise]")
         case "memory":
             return Unknown(
                 "memory", "the service's answer took more memory than the process that sends by Apprise may use"

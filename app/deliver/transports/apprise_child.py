@@ -89,8 +89,11 @@ def _may_open(path: object, mode: object, flags: object) -> bool:
 
 
 def send(order: dict[str, object]) -> dict[str, str]:
-    """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url" | "memory", "status"}`."""
-    import apprise  # noqa: PLC0415  (before the guard: it looks for programs as it is loaded)
+    """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url" | "memory" | "extra", "status"}`."""
+    try:
+        import apprise  # noqa: PLC0415  (before the guard: it looks for programs as it is loaded)
+    except ImportError:
+        return {"outcome": "extra", "status": ""}
 
     kept = _Status()
     logging.getLogger("apprise").addHandler(kept)

@@ -7,6 +7,11 @@ from app.domain.attempt import Outcome, Temporary
 from app.domain.message import Parcel
 
 
+def missing_extra(extra: str) -> Temporary:
+    """Return the outcome where the library of a transport is not installed."""
+    return Temporary("extra", f"its library is missing: pip install '{extra}'", is_hopeless_here=True)
+
+
 class LazyTransport:
     """Builds the transport when it is first needed."""
 
@@ -19,12 +24,16 @@ class LazyTransport:
         try:
             transport = self._get()
         except ImportError:
-            return Temporary("extra", f"its library is missing: pip install '{self._extra}'", is_hopeless_here=True)
+            return missing_extra(self._extra)
         return await transport.send(parcel)
 
     def preview(self, parcel: Parcel) -> str:
-        """Return what would be sent."""
-        return self._get().preview(parcel)
+        """Return what would be sent, or which package is missing."""
+        try:
+            transport = self._get()
+        except ImportError:
+            return missing_extra(self._extra).text
+        return transport.preview(parcel)
 
     async def close(self) -> None:
         """Close it if it was built."""
