@@ -38,10 +38,16 @@ class Agents:
     dice: random.Random
     mailed: Callable[[], set[str]]
     reported: Reported = field(default_factory=Reported)
+    recovers: float = RECOVERS
     _number: int = 0
     _due: dict[str, str] = field(
         default_factory=dict
     )  # failed job -> its agent, until it is decided whether it recovers
+
+    def know_failure(self, agent: str, job: str) -> None:
+        """Take a failure that was reported before as one's own: its recovery is reported too."""
+        self.reported.failed.add(job)
+        self._due[job] = agent
 
     async def report(self, stopping: asyncio.Event) -> None:
         """Report until `stopping` is set, and then until everything that was sent is answered."""
@@ -95,7 +101,7 @@ class Agents:
             events[self.dice.randrange(len(events))] = self._failure()
         for job in sorted(self.mailed() & self._due.keys()):
             agent = self._due.pop(job)
-            if self.dice.random() < RECOVERS:
+            if self.dice.random() < self.recovers:
                 events.append(self._event(agent, job, "success"))
         return events
 

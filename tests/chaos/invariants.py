@@ -41,16 +41,16 @@ class Aftermath:
 
     async def undone(self) -> dict[str, list[Any]]:
         """Return the rows that still wait, by kind; empty when everything is settled."""
-        return {what: rows for what, query in _UNDONE.items() if (rows := await self._rows(query))}
+        return {what: rows for what, query in _UNDONE.items() if (rows := await self.rows(query))}
 
     async def workers_alive(self) -> int:
         """Count the workers that wrote a heartbeat lately. The SQL is PostgreSQL's: on SQLite there is only one worker."""
-        return len(await self._rows("SELECT worker FROM heartbeats WHERE at > now() - interval '12 seconds'"))
+        return len(await self.rows("SELECT worker FROM heartbeats WHERE at > now() - interval '12 seconds'"))
 
     async def unknown_attempts(self) -> list[str]:
         """Return the Message-ID of each attempt that ended `unknown`."""
         ended = "SELECT m.message_id FROM attempts a JOIN messages m ON m.id = a.message_id WHERE a.outcome = 'unknown'"
-        return [message_id for (message_id,) in await self._rows(ended)]
+        return [message_id for (message_id,) in await self.rows(ended)]
 
     async def check(self) -> None:
         """Raise AssertionError for the first invariant that does not hold."""
@@ -62,16 +62,16 @@ class Aftermath:
         await self._every_message_settled()
 
     async def _every_event_once(self) -> None:
-        stored = Counter((agent, key) for agent, key in await self._rows(_EVENTS))
+        stored = Counter((agent, key) for agent, key in await self.rows(_EVENTS))
         assert not self.reported.events - stored.keys(), "answered 202, and lost"
         assert not [event for event, times in stored.items() if times > 1], "stored twice"
         assert not stored.keys() - self.reported.events, "stored, and never sent"
-        assert not await self._rows("SELECT id, error FROM events WHERE state = 'set_aside'")
+        assert not await self.rows("SELECT id, error FROM events WHERE state = 'set_aside'")
 
     async def _every_alert_sent_once(self) -> None:
-        opened = Counter(job for (job,) in await self._rows(_OPENED))
+        opened = Counter(job for (job,) in await self.rows(_OPENED))
         assert opened == Counter(self.reported.failed)
-        notices = await self._rows(_NOTICES)
+        notices = await self.rows(_NOTICES)
         assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(
             self.reported.failed
         ), notices
@@ -85,13 +85,13 @@ class Aftermath:
         assert Counter(about for about in mailed.values() if not about.startswith("summary")) == Counter(expected)
 
     async def _every_summary_once(self) -> None:
-        made = await self._rows(_SUMMARIES)
+        made = await self.rows(_SUMMARIES)
         assert made
         assert all(count == 1 for count in Counter(name for name, *_ in made).values()), made
         assert {(notice, message) for *_, notice, message in made} == {("worded", "sent")}
 
     async def _every_message_settled(self) -> None:
-        messages, attempts = await self._rows(_MESSAGES), await self._rows(_ATTEMPTS)
+        messages, attempts = await self.rows(_MESSAGES), await self.rows(_ATTEMPTS)
         copies = self.postbox.copies()
         assert not [one for one in attempts if one.ended_at is None], "attempts left open"
         assert {one.state for one in messages} == {"sent"}, [tuple(one) for one in messages if one.state != "sent"]
@@ -104,7 +104,8 @@ class Aftermath:
             assert 1 <= copies[message.message_id] <= may, f"sent {copies[message.message_id]} times, on record: {ends}"
             assert bool(message.maybe_sent) == bool(ends["unknown"])
 
-    async def _rows(self, query: str) -> list[Any]:
+    async def rows(self, query: str) -> list[Any]:
+        """Run plain SQL and return its rows."""
         engine = create_async_engine(self.url, poolclass=NullPool)
         try:
             async with engine.connect() as connection:
