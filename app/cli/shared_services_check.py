@@ -1,4 +1,4 @@
-"""What `tocsin doctor` says about jobs that have one service at Icinga, Nagios or Zabbix: there they cannot be told apart."""
+"""What `tocsin doctor` says about jobs that have one service at Icinga, Nagios or Zabbix: nobody can distinguish them there."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ REFUSED, CUT = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a program was told about one alert, and took."""
+    """One request or datagram about one alert, which a program took."""
 
     transport: str
     alert_id: str
@@ -37,11 +37,11 @@ class Recorders:
     are_well: bool = False  # they take every request and answer it
 
     def jobs(self) -> set[str]:
-        """Return the jobs whose failure PagerDuty was told."""
+        """Return the jobs whose failure PagerDuty took."""
         return {one.job for one in list(self.taken) if one.transport == "pagerduty" and not one.is_over}
 
     def about(self, transport: str, alert_id: str) -> list[Taken]:
-        """Return what a program was told about an alert, in order."""
+        """Return what a program took about an alert, in order."""
         return [one for one in self.taken if (one.transport, one.alert_id) == (transport, alert_id)]
 
 

@@ -11,7 +11,9 @@ URL = "https://icinga.example.org:5665"
 DB = JobNames("cus_1", "Acme", "nas01", "db", "backup")
 
 
-def said(transport: str, options: TransportOptions | None, *jobs: JobNames, customer_id: str | None = None) -> str:
+def finding_of(
+    transport: str, options: TransportOptions | None, *jobs: JobNames, customer_id: str | None = None
+) -> str:
     """Return the finding about these jobs at one recipient, or nothing."""
     recipient = Recipient("rcp_1", "monitoring", customer_id, (Address(transport, URL, options),))
     return " ".join(one.line for one in shared_services([recipient], list(jobs)))
@@ -31,7 +33,7 @@ def said(transport: str, options: TransportOptions | None, *jobs: JobNames, cust
 def test_jobs_with_one_service_are_named_with_what_to_change(
     transport: str, options: TransportOptions | None, other: JobNames, remedy: str
 ):
-    found = said(transport, options, DB, other)
+    found = finding_of(transport, options, DB, other)
     if not remedy:
         assert found == ""
         return
@@ -45,24 +47,24 @@ def test_jobs_with_one_service_are_named_with_what_to_change(
 
 
 def test_names_that_only_differ_in_replaced_characters_ask_for_another_name():
-    found = said("icinga2", None, DB._replace(name="d?b"), DB._replace(name="d*b"))
+    found = finding_of("icinga2", None, DB._replace(name="d?b"), DB._replace(name="d*b"))
     assert "'d_b failed' of 'nas01'" in found
     assert "rename one of each" in found
 
 
-def test_jobs_that_can_be_told_apart_are_not_mentioned():
+def test_jobs_with_services_of_their_own_are_not_mentioned():
     others = [DB._replace(activity="verify"), DB._replace(customer="Bold", customer_id="cus_2")]
     apart = ZabbixOptions(host="{customer} {agent}", key='t["{job}","{activity}","{kind}"]')
-    assert said("zabbix", apart, DB, *others) == ""
-    assert said("webhook", None, DB, *others) == ""
-    assert said("icinga2", None, DB, others[1], customer_id="cus_1") == "", "the recipient is of one customer"
+    assert finding_of("zabbix", apart, DB, *others) == ""
+    assert finding_of("webhook", None, DB, *others) == ""
+    assert finding_of("icinga2", None, DB, others[1], customer_id="cus_1") == "", "the recipient is of one customer"
 
 
 def test_only_the_first_services_are_named():
     jobs = [
         DB._replace(name=f"job {number}", activity=activity) for activity in ("backup", "verify") for number in range(9)
     ]
-    found = said("icinga2", None, *jobs)
+    found = finding_of("icinga2", None, *jobs)
     assert "9 job(s) have the same service" in found
     assert "'job 2 failed'" in found
     assert "'job 3 failed'" not in found

@@ -24,7 +24,7 @@ from tests.support.context import open_system
 ROUNDS, FAILURES = 3, 60
 PROGRAMS = ("pagerduty", "alertmanager", "syslog")
 _ALERTS = "SELECT alerts.id, jobs.name, alerts.closed_at FROM alerts JOIN jobs ON jobs.id = alerts.job_id WHERE alerts.kind = 'failed'"
-_TOLD = (
+_SENT = (
     "SELECT n.alert_id, n.what, m.id, m.transport, m.state, m.why FROM notices n JOIN messages m ON m.id = n.message_id "
     "WHERE n.alert_id IS NOT NULL"
 )
@@ -55,7 +55,7 @@ async def lead_to(storm: Storm, programs: Recorders) -> None:
 
 
 async def leave_failures(storm: Storm) -> None:
-    """Leave failures whose alerts wait to be told."""
+    """Leave failures whose alerts wait to be sent."""
     async with open_system(storm.url, storm.folder, **storm.mail_settings()) as system:
         system.time[0] = now()
         for number in range(FAILURES):
@@ -65,8 +65,8 @@ async def leave_failures(storm: Storm) -> None:
         await system.decide()
 
 
-async def kill_while_telling(storm: Storm, programs: Recorders) -> None:
-    """In each round start the programs, wait until some alerts were told, and kill them amid the others."""
+async def kill_while_sending(storm: Storm, programs: Recorders) -> None:
+    """In each round start the programs, wait until some alerts were sent, and kill them amid the others."""
     for _ in range(ROUNDS):
         storm.start()
         most = len(programs.taken) + storm.dice.randint(1, 20)
@@ -81,13 +81,13 @@ async def check(storm: Storm, programs: Recorders) -> None:
     """Compare the database with what the programs took."""
     reported, rows = storm.agents.reported, storm.aftermath.rows
     assert not reported.wrong
-    alerts, told = await rows(_ALERTS), await rows(_TOLD)
+    alerts, sent = await rows(_ALERTS), await rows(_SENT)
     assert sorted(one.name for one in alerts) == sorted(reported.failed)
     assert {one.name for one in alerts if one.closed_at is not None} == reported.recovered
-    assert not [tuple(one) for one in told if one.state != "sent"]
+    assert not [tuple(one) for one in sent if one.state != "sent"]
     assert not await rows(_OPEN_ATTEMPTS)
     for transport in PROGRAMS:
-        opened = {one.alert_id for one in told if (one.what, one.transport) == ("opened", transport)}
+        opened = {one.alert_id for one in sent if (one.what, one.transport) == ("opened", transport)}
         assert opened == {one.id for one in alerts}, "an opening is missing"
         for alert in alerts:
             taken = programs.about(transport, alert.id)
@@ -102,10 +102,10 @@ async def test_programs_show_each_alert_as_it_is_when_processes_are_killed(datab
         await storm.prepare(0)
         await lead_to(storm, programs)
         await leave_failures(storm)
-        await storm.under_load(partial(kill_while_telling, storm, programs), faults=False)
+        await storm.under_load(partial(kill_while_sending, storm, programs), faults=False)
         programs.are_well = True
         await storm.let_time_pass()
         await storm.settle()
         await check(storm, programs)
-        print(f"{storm.score()}; {len(programs.taken)} times told")  # noqa: T201  (shown with -s)
+        print(f"{storm.score()}; {len(programs.taken)} taken")  # noqa: T201  (shown with -s)
         await storm.stop()
