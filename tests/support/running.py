@@ -51,8 +51,17 @@ class Running:
     def kill_and_start_again(self) -> None:
         """Kill it with SIGKILL, as a power cut would, and start it on the same port and data."""
         kill_family(self.processes[-1])
+        self._start_again()
+
+    def stop_and_start_again(self) -> None:
+        """Stop it cleanly, and start it on the same port and data."""
+        self.processes[-1].terminate()
+        self.processes[-1].wait(STOP_S)
+        self._start_again()
+
+    def _start_again(self) -> None:
         self.processes.append(start_service(self.folder, self.environment))
-        address_of(self.processes[-1], self.folder / LOG)
+        wait_for_answers(self.processes[-1], self.folder / LOG, self.url)
 
     def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another of our commands while it runs."""
@@ -81,7 +90,10 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
     process = start_service(folder, settings_of_it)
     running = None
     try:
-        url = address_of(process, folder / LOG)
+        url = (
+            f"http://127.0.0.1:{ours['TOCSIN_PORT']}"  # it prints TOCSIN_BASE_URL, which may be the address of a proxy
+        )
+        wait_for_answers(process, folder / LOG, url)
         running = Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, settings_of_it, [process])
         yield running
         running.processes[-1].terminate()
@@ -118,6 +130,12 @@ def address_in(shown: str) -> str:
 def address_of(process: StartedProcess, log: Path) -> str:
     """Return the address where it serves, once it answers there."""
     url = address_in(shown_by(process, log))
+    wait_for_answers(process, log, url)
+    return url
+
+
+def wait_for_answers(process: StartedProcess, log: Path, url: str) -> None:
+    """Wait until it has printed all that it prints at its start, and answers at this address."""
 
     def answers() -> bool:
         try:
@@ -125,5 +143,5 @@ def address_of(process: StartedProcess, log: Path) -> str:
         except httpx.TransportError:
             return False
 
+    shown_by(process, log)
     wait_until("the service", answers, START_S)
-    return url
