@@ -1,5 +1,6 @@
 """An expectation: when a job should have run. Cron expressions in their time zone, or a period. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,6 @@ from app.domain.schedule import split_crons
 
 MAX_EARLY = timedelta(minutes=5)
 FAR = timedelta(days=366 * 5)
-_DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 _MANY_TIMES = 4
 _NEARLY_A_DAY = timedelta(hours=20)  # such a job runs at a local time of day; a shorter period counts hours
 
@@ -99,59 +99,72 @@ def last_overdue_slot(expectation: Expectation, moment: datetime) -> datetime | 
     return slot
 
 
-def describe_expectation(expectation: Expectation) -> str:
+def describe_expectation(expectation: Expectation, gettext: Callable[[str], str] = str) -> str:
     """Return the times as a person would say them: `daily at 02:00 (Europe/Berlin)`; the cron itself where they are not simple.
 
-    The grace is left out.
+    The grace is left out. `gettext` translates the texts; without it they are English.
     """
     if expectation.period is not None:
-        return f"at least every {_describe_length(expectation.period)}"
-    described = [_describe_cron(cron) or cron for cron in split_crons(expectation.cron or "")]
+        return _describe_period(expectation.period, gettext)
+    described = [_describe_cron(cron, gettext) or cron for cron in split_crons(expectation.cron or "")]
     return f"{'; '.join(described)} ({expectation.time_zone})"
 
 
-def _describe_cron(cron: str) -> str | None:
+def _describe_cron(cron: str, gettext: Callable[[str], str]) -> str | None:
     fields = cron.split()
     if len(fields) != 5:  # noqa: PLR2004  (of a crontab)
         return None
     minute, hour, day, month, weekday = fields
     if month != "*" or not minute.isdigit():
         return None
-    times = _describe_hours(int(minute), hour)
+    times = _describe_hours(int(minute), hour, gettext)
     if times is None:
         return None
     if weekday == "*" and day == "*":
-        return times if hour.startswith("*") else f"daily {times}"
+        return times if hour.startswith("*") else gettext("daily %(times)s") % {"times": times}
     if weekday == "*":
-        return f"monthly on day {day} {times}" if day.isdigit() else None
-    days = _describe_weekdays(weekday)
+        return gettext("monthly on day %(day)s %(times)s") % {"day": day, "times": times} if day.isdigit() else None
+    days = _describe_weekdays(weekday, gettext)
     return f"{days} {times}" if day == "*" and days else None
 
 
-def _describe_hours(minute: int, hour: str) -> str | None:
+def _describe_hours(minute: int, hour: str, gettext: Callable[[str], str]) -> str | None:
     if hour == "*":
-        return f"hourly at minute {minute}"
+        return gettext("hourly at minute %(minute)s") % {"minute": minute}
     if hour.startswith("*/") and hour[2:].isdigit():
-        return f"every {hour[2:]} hours at minute {minute}"
+        return gettext("every %(hours)s hours at minute %(minute)s") % {"hours": hour[2:], "minute": minute}
     hours = hour.split(",")
     if not all(one.isdigit() for one in hours) or len(hours) > _MANY_TIMES:
         return None
-    return "at " + ", ".join(f"{int(one):02}:{minute:02}" for one in hours)
+    return gettext("at %(times)s") % {"times": ", ".join(f"{int(one):02}:{minute:02}" for one in hours)}
 
 
-def _describe_weekdays(weekday: str) -> str | None:
+def _describe_weekdays(weekday: str, gettext: Callable[[str], str]) -> str | None:
     if weekday == "1-5":
-        return "on working days"
+        return gettext("on working days")
     numbers = weekday.split(",")
     if not all(one.isdigit() and int(one) <= 7 for one in numbers):  # noqa: PLR2004  (7 is Sunday, too)
         return None
-    return "on " + ", ".join(_DAYS[int(one) % 7] for one in numbers)
+    names = (
+        gettext("Sundays"),
+        gettext("Mondays"),
+        gettext("Tuesdays"),
+        gettext("Wednesdays"),
+        gettext("Thursdays"),
+        gettext("Fridays"),
+        gettext("Saturdays"),
+    )
+    return gettext("on %(days)s") % {"days": ", ".join(names[int(one) % 7] for one in numbers)}
 
 
-def _describe_length(length: timedelta) -> str:
-    """Return `2 days`, `90 minutes`: in the largest unit that divides the length."""
-    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
+def _describe_period(length: timedelta, gettext: Callable[[str], str]) -> str:
+    """Return `at least every 2 days`, `at least every 90 minutes`: in the largest unit that divides the length."""
+    for unit, one, many in (
+        (timedelta(days=1), gettext("at least every day"), gettext("at least every %(n)s days")),
+        (timedelta(hours=1), gettext("at least every hour"), gettext("at least every %(n)s hours")),
+        (timedelta(minutes=1), gettext("at least every minute"), gettext("at least every %(n)s minutes")),
+    ):
         number, rest = divmod(length, unit)
         if not rest:
-            return f"{number} {name}s" if number != 1 else name
-    return f"{length.total_seconds():.0f} seconds"
+            return many % {"n": number} if number != 1 else one
+    return gettext("at least every %(n)s seconds") % {"n": f"{length.total_seconds():.0f}"}

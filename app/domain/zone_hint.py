@@ -3,7 +3,7 @@
 Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from app.domain.cadence import run_times
@@ -17,8 +17,11 @@ _HOUR, _NEARLY_A_DAY = timedelta(hours=1), timedelta(hours=20)
 _EARLY, _LATE = timedelta(minutes=5), timedelta(minutes=25)  # a run is seldom exactly on time
 
 
-def zone_hint(expectation: Expectation | None, runs: Iterable[Run]) -> str | None:
-    """Return a sentence for the administrator if the newest runs all came the same number of hours too early or too late; else None."""
+def zone_hint(expectation: Expectation | None, runs: Iterable[Run], gettext: Callable[[str], str] = str) -> str | None:
+    """Return a sentence for the administrator if the newest runs all came the same number of hours too early or too late; else None.
+
+    `gettext` translates it; without it, it is English.
+    """
     if expectation is None or expectation.cron is None:
         return None
     came = [run.reported for run in run_times(runs)][-_LEAST_RUNS:]
@@ -28,11 +31,15 @@ def zone_hint(expectation: Expectation | None, runs: Iterable[Run]) -> str | Non
     off = hours.pop()
     if hours or not off:
         return None
-    how_many = f"{abs(off)} {'hour' if abs(off) == 1 else 'hours'} {'after' if off > 0 else 'before'}"
-    return (
-        f"Its last {_LEAST_RUNS} runs came {how_many} the expected time. Check the time zone of its expectation"
-        f" ({expectation.time_zone}): the scheduler that starts the job may use a different one."
+    if off > 0:
+        how_many = gettext("1 hour after") if off == 1 else gettext("%(n)s hours after") % {"n": off}
+    else:
+        how_many = gettext("1 hour before") if off == -1 else gettext("%(n)s hours before") % {"n": -off}
+    text = gettext(
+        "Its last %(runs)s runs came %(how_many)s the expected time. Check the time zone of its expectation"
+        " (%(zone)s): the scheduler that starts the job may use a different one."
     )
+    return text % {"runs": _LEAST_RUNS, "how_many": how_many, "zone": expectation.time_zone}
 
 
 def _hours_off(expectation: Expectation, came: datetime) -> int | None:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from gettext import NullTranslations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -28,6 +29,7 @@ from app.domain.zone_hint import zone_hint
 from app.http.api.dependencies import Context
 from app.http.pages.acts import back_to
 from app.http.pages.frame import environment, render, viewer_of
+from app.http.pages.languages import translations
 from app.http.pages.moments import Moments
 from app.http.pages.overview import facts_of
 from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_role
@@ -117,6 +119,7 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
     log = (event.log or "") if event is not None else ""
     lines = log.splitlines()
     expectation = job.active_expectation
+    texts = translations(viewer_of(request, context, who).language)
     return render(
         request,
         context,
@@ -138,12 +141,14 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         log_tail="\n".join(lines[-_LOG_LINES:]),
         log_head="\n".join(lines[:_LOG_LINES]) if len(lines) > _LOG_LINES else "",
         log_lines=len(lines),
-        expected=_slots(expectation, now) if expectation is not None else None,
+        expected=_slots(expectation, now, texts) if expectation is not None else None,
         expectation=expectation,
-        proposed=_slots(job.proposed_expectation, now) if job.proposed_expectation is not None else None,
+        proposed=_slots(job.proposed_expectation, now, texts) if job.proposed_expectation is not None else None,
         notified=notified,
-        hint=zone_hint(job.expectation, charted),
-        advice=hint_for(AlertKind.FAILED, job.last_message, tuple(lines[-40:])) if job.failures_in_row else "",
+        hint=zone_hint(job.expectation, charted, texts.gettext),
+        advice=texts.gettext(hint_for(AlertKind.FAILED, job.last_message, tuple(lines[-40:])))
+        if job.failures_in_row
+        else "",
     )
 
 
@@ -159,7 +164,7 @@ async def explain_schedule(
     viewer = viewer_of(request, context, who)
     trouble, slots = "", None
     try:
-        slots = _slots(_expectation(cron, zone, 60, None), context.clock())
+        slots = _slots(_expectation(cron, zone, 60, None), context.clock(), translations(viewer.language))
     except (TocsinError, ValueError) as cause:
         trouble = cause.detail if isinstance(cause, TocsinError) else str(cause)
     template = environment(viewer.language).get_template("schedule.html")
@@ -214,12 +219,12 @@ def _minutes(text: str) -> int:
     return int(text)
 
 
-def _slots(expectation: Expectation, now: datetime) -> Slots:
+def _slots(expectation: Expectation, now: datetime, texts: NullTranslations) -> Slots:
     times, moment = [], now
     for _ in range(_SLOTS):
         moment = slot_after(expectation, moment)
         times.append((moment, overdue_time(expectation, moment)))
-    return Slots(describe_expectation(expectation), times)
+    return Slots(describe_expectation(expectation, texts.gettext), times)
 
 
 def _usual(charted: Sequence[Run]) -> dict[str, float]:

@@ -8,8 +8,9 @@
   const probe = document.createElement("span");
   document.body.append(probe);
   const colour = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
-  const size = (value) => { const units = ["B", "KiB", "MiB", "GiB", "TiB"]; let unit = 0; while (value >= 999.5 && unit < 4) { value /= 1024; unit += 1; } return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`; };
-  const time = (value) => value < 120 ? `${Math.round(value)} s` : value < 7200 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
+  const oneDecimal = (value) => value.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const size = (value) => { const units = ["B", "KiB", "MiB", "GiB", "TiB"]; let unit = 0; while (value >= 999.5 && unit < 4) { value /= 1024; unit += 1; } return `${value >= 100 || unit === 0 ? Math.round(value) : oneDecimal(value)} ${units[unit]}`; };
+  const time = (value) => value < 120 ? `${Math.round(value)} s` : value < 7200 ? `${Math.round(value / 60)} min` : `${oneDecimal(value / 3600)} h`;
   const formats = { s: time, B: size, "": (value) => value.toLocaleString(document.documentElement.lang) };
   const quantile = (sorted, part) => sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] : 0;
   const draw = (plot) => {

@@ -2,26 +2,36 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Message
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po
 
+from app.compose.error_text import hint_for
+from app.domain.alert import AlertKind
+from app.domain.expectation import Expectation, describe_expectation
 from app.http.pages import languages
 from app.http.pages.checks import check_text
 from app.http.pages.languages import translations
 
 _PAGES = Path(languages.__file__).parent
+_APP = _PAGES.parents[1]
+_ELSEWHERE = [_APP / "compose/error_text.py", _APP / "domain/expectation.py", _APP / "domain/zone_hint.py"]
 _METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 _PLACES = re.compile(r"%\(\w+\)s")
 
 
 def _texts() -> set[str | tuple[str, ...]]:
     found = extract_from_dir(str(_PAGES), _METHODS, {"templates/**.html": {"trimmed": "true"}})
-    return {tuple(text) if isinstance(text, list | tuple) else text for _, _, text, _, _ in found}
+    texts = [text for _, _, text, _, _ in found]
+    for path in _ELSEWHERE:
+        texts += [text for _, text, _, _ in extract_from_file("python", str(path))]
+    return {tuple(text) if isinstance(text, list | tuple) else text for text in texts}
 
 
 def _catalog(language: str) -> Iterator[Message]:
@@ -79,3 +89,37 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
 )
 def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_where_not(found: str, shown: str):
     assert check_text(found, translations("de")) == shown
+
+
+@pytest.mark.parametrize(
+    ("expectation", "english", "german"),
+    [
+        ({"cron": "20 1 * * *"}, "daily at 01:20 (UTC)", "täglich um 01:20 (UTC)"),
+        (
+            {"cron": "0 2 * * 1-5; 0 4 * * 6,0"},
+            "on working days at 02:00; on Saturdays, Sundays at 04:00 (UTC)",
+            "montags bis freitags um 02:00; an Samstagen, Sonntagen um 04:00 (UTC)",
+        ),
+        ({"cron": "5 */4 * * *"}, "every 4 hours at minute 5 (UTC)", "alle 4 Stunden zur Minute 5 (UTC)"),
+        ({"cron": "5 * * * *"}, "hourly at minute 5 (UTC)", "stündlich zur Minute 5 (UTC)"),
+        ({"cron": "0 3 1 * *"}, "monthly on day 1 at 03:00 (UTC)", "monatlich am 1. um 03:00 (UTC)"),
+        ({"cron": "0 3 * * 1#1"}, "0 3 * * 1#1 (UTC)", "0 3 * * 1#1 (UTC)"),
+        ({"period": timedelta(days=1)}, "at least every day", "mindestens jeden Tag"),
+        ({"period": timedelta(minutes=90)}, "at least every 90 minutes", "mindestens alle 90 Minuten"),
+    ],
+)
+def test_when_a_job_should_run_is_said_in_the_readers_language(
+    expectation: dict[str, Any], english: str, german: str
+) -> None:
+    when = Expectation(grace=timedelta(0), **expectation)
+    assert describe_expectation(when, translations("en").gettext) == describe_expectation(when) == english
+    assert describe_expectation(when, translations("de").gettext) == german
+
+
+@pytest.mark.parametrize(
+    "message", ["no space left on device", "permission denied (publickey)", "wrong password", "something else"]
+)
+def test_what_to_try_is_said_in_the_readers_language(message: str) -> None:
+    hint = hint_for(AlertKind.FAILED, message, ())
+    assert translations("en").gettext(hint) == hint
+    assert translations("de").gettext(hint) not in ("", hint)
