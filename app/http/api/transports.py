@@ -197,7 +197,7 @@ async def preview_transport(
     if body.alert_id is not None:
         async with context.database.read() as tx:
             alert = await ALERTS.get(tx, body.alert_id, field="alert_id")
-            views = await read_alert_views(tx, [_previewed_notice(alert, body.what, context.clock())])
+            views = await read_alert_views(tx, [previewed_notice(alert, body.what, context.clock())])
         document = render_alerts(list(views.values()), base_url=context.settings.public_url, is_whole=True)
     else:
         document = example_alerts(context.clock(), context.settings.public_url, body.what)
@@ -216,12 +216,13 @@ async def _read_address(context: AppContext, transport: str, body: TransportTest
     return tested_address(transport, body.address, body.options, context, before)
 
 
-def _previewed_notice(alert: Alert, what: str, at: datetime) -> Notice:
+def previewed_notice(alert: Alert, what: str, at: datetime, reason: str = "a preview by an administrator") -> Notice:
+    """Return a notice about an alert that is only shown, and never stored."""
     return Notice(
         id=new_id("ntc"),
         what=NoticeKind(what),
         state=NoticeState.WAITING,
-        reason="a preview by an administrator",
+        reason=reason,
         due_at=at,
         group_key="",
         urgency=URGENCY_ALERT,

@@ -13,6 +13,7 @@ from starlette.datastructures import FormData
 
 from app.admin.editing import Editor
 from app.compose import summary_mail
+from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core.errors import NotFound, StaleEdit, TocsinError
 from app.domain.alert import AlertKind
@@ -24,7 +25,7 @@ from app.http.pages import routing_forms as forms
 from app.http.pages.acts import back_to
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.jobs import Administrator
-from app.http.pages.routing_effects import Effect, effect_of
+from app.http.pages.routing_effects import Effect, alert_mail_of, effect_of
 from app.http.pages.routing_store import (
     Thing,
     all_things,
@@ -102,7 +103,8 @@ async def show_thing(request: Request, context: Context, who: Router, kind: Rout
     async with context.database.read() as tx:
         thing = await find_thing(tx, kind, row_id)
         effect = await effect_of(tx, context, thing)
-    return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, effect=effect)
+        mail = await alert_mail_of(tx, context, thing, effect)
+    return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, effect=effect, mail=mail)
 
 
 @router.post(PATH + "/{kind}")
@@ -169,6 +171,17 @@ async def post_test(
     return await _form(request, context, who, own, forms.values_of(own, recipient), thing=recipient, tested=tested)
 
 
+@router.get(PATH + "/routes/{row_id}/shown")
+async def show_alert_mail(context: Context, _who: Router, row_id: RowId) -> HTMLResponse:
+    """Return the mail about the newest alert that a route would send now, for the frame that shows it: nothing in it runs or is loaded."""
+    async with context.database.read() as tx:
+        route = await find_thing(tx, "routes", row_id)
+        mail = await alert_mail_of(tx, context, route, await effect_of(tx, context, route))
+    if mail is None:
+        raise NotFound("no alert of the last 30 days would have gone here")
+    return HTMLResponse(mail.html, headers={"Content-Security-Policy": _FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"})
+
+
 @router.get(PATH + "/summaries/{row_id}/shown")
 async def show_summary(context: Context, _who: Router, row_id: RowId) -> HTMLResponse:
     """Return the summary as it would be sent now, for the frame that shows it: nothing in it runs or is loaded."""
@@ -230,6 +243,7 @@ async def _form(
     *,
     thing: Thing | None = None,
     effect: Effect | None = None,
+    mail: RenderedMail | None = None,
     errors: Sequence[forms.FieldError] = (),
     refused: TocsinError | None = None,
     tested: Sequence[Any] = (),
@@ -254,6 +268,7 @@ async def _form(
         thing=thing,
         version=version or ("" if thing is None else str(thing.version)),
         effect=effect,
+        mail=mail,
         errors=errors,
         refused=refused,
         tested=tested,

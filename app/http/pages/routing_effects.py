@@ -4,18 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.compose import alert_mail
+from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.decide.mute import muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Rule
+from app.domain.answer_link import PATH
 from app.domain.calendar import next_time
 from app.domain.matcher import Matcher, all_match
+from app.domain.notice import NoticeKind
 from app.domain.problem import NamedAlert
 from app.domain.route import Route, Silence
 from app.domain.summary_schedule import SummarySchedule
+from app.http.api.transports import previewed_notice
 from app.http.pages.overview import facts_of
 from app.store.alerts import read_newest_alerts, read_open_alerts
 from app.store.jobs import count_matching_jobs
+from app.store.messages import read_alert_views
 from app.store.routing import all_routes, all_rules
 from app.store.transactions import ReadTx
 
@@ -59,6 +65,19 @@ async def effect_of(tx: ReadTx, context: AppContext, thing: object) -> Effect | 
             return Effect(await _jobs(tx, thing.customer_id, thing.matchers), next_at=at)
         case _:
             return None
+
+
+async def alert_mail_of(tx: ReadTx, context: AppContext, thing: object, effect: Effect | None) -> RenderedMail | None:
+    """Return the mail about the newest alert that a route would send; None for other things, and where there is no such alert.
+
+    Its links to answer have no signature: whoever sees it could act in the name of a recipient.
+    """
+    if not isinstance(thing, Route) or effect is None or not effect.examples:
+        return None
+    alert, base_url = effect.examples[0].alert, context.settings.public_url
+    notice = previewed_notice(alert, NoticeKind.OPENED, context.clock(), alert.reason)
+    views = await read_alert_views(tx, [notice])
+    return alert_mail.render(list(views.values()), base_url=base_url, answer=lambda _: f"{base_url}{PATH}hidden")
 
 
 async def _of_route(tx: ReadTx, route: Route, now: datetime) -> Effect:

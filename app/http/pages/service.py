@@ -22,7 +22,7 @@ from app.domain.person import Role
 from app.domain.retention import Retention
 from app.http.api.dependencies import Context
 from app.http.api.recipients import tested_address
-from app.http.api.transports import configured_transports, read_transports
+from app.http.api.transports import TransportOut, configured_transports, read_transports
 from app.http.health import COMPOSED_WITHIN, check_service
 from app.http.metrics import ALIVE
 from app.http.pages.done import saved_address
@@ -31,7 +31,7 @@ from app.http.pages.session import PostedForm, SignedIn, need_everything, text_o
 from app.http.trial_message import send_trial
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth, OverdueNotices, outbox_depth, overdue_notices
-from app.store.routing import TransportTest
+from app.store.routing import TransportTest, all_recipients
 from app.store.waiting import oldest_waiting_event
 
 router = APIRouter(include_in_schema=False)
@@ -169,6 +169,8 @@ async def _page(
     now = context.clock()
     checks = await check_service(context, getattr(request.app.state, "stopped", None))
     queues = await _read_queues(context, now)
+    transports = await read_transports(context)
+    in_use = await _in_use(context, transports)
     return render(
         request,
         context,
@@ -178,7 +180,9 @@ async def _page(
         place="service",
         checks=checks,
         bad=[check for check in checks if check.status != "ok"],
-        transports=await read_transports(context),
+        transports=transports,
+        in_use=in_use,
+        idle=[one for one in transports if one.transport not in in_use],
         sends=configured_transports(context),
         queues=queues,
         disks=await asyncio.to_thread(_disks, context.settings),
@@ -189,6 +193,14 @@ async def _page(
         doctor=doctor,
         test=test,
     )
+
+
+async def _in_use(context: AppContext, transports: Sequence[TransportOut]) -> set[str]:
+    """Return the transports that are set up, that a recipient has, or that were tested or used."""
+    async with context.database.read() as tx:
+        of_recipients = {to.transport for one in await all_recipients(tx) for to in one.transports}
+    used = {one.transport for one in transports if one.last_test or one.trouble or one.waiting or one.mail_times}
+    return {*context.settings.mail_transports, *of_recipients, *used}
 
 
 async def _read_queues(context: AppContext, now: datetime) -> Queues:

@@ -219,3 +219,23 @@ async def test_what_is_no_number_is_refused_by_its_field(api: Api, number: str) 
         csrf = [("csrf", token_in(page))] if "csrf" not in dict(fields) else []
         answer = await _post(browser, "/routing/rules", [*fields, *csrf, ("after_in_row", number)])
         assert answer.status_code == 422
+
+
+async def test_a_route_shows_the_mail_about_its_newest_alert_with_links_that_do_nothing(api: Api) -> None:
+    [route, *_] = await api.items("/v1/routes")
+    path = f"/routing/routes/{route['id']}"
+    async with browsing(api) as browser, browsing(api) as reader:
+        await _sign_in(api, browser)
+        page = await browser.get(path)
+        assert re.search(rf'<iframe [^>]*sandbox[^>]* src="{path}/shown"', page.text)
+        assert re.search(r"<p>\[FAILED\] \S+", page.text), "its subject"
+        shown = await browser.get(f"{path}/shown")
+        assert "nightly" in shown.text
+        assert set(re.findall(r"/answer/([\w.~-]+)", shown.text)) == {"hidden"}
+        assert "sandbox" in shown.headers["content-security-policy"]
+        assert "script-src" not in shown.headers["content-security-policy"]
+        await _sign_in(api, reader, Role.READER)
+        assert (await reader.get(f"{path}/shown")).status_code == 404
+        await api.tell("PATCH", f"/v1/routes/{route['id']}", json={"matchers": [{"field": "job", "value": "nothing"}]})
+        assert "so no mail can be shown" in (await browser.get(path)).text
+        assert (await browser.get(f"{path}/shown")).status_code == 404

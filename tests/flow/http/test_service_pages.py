@@ -244,3 +244,24 @@ async def test_a_wall_without_counts_does_not_show_how_many_customers_there_are(
     without = await shown()
     assert "Not all customers are shown" in without
     assert not re.search(r"\d+ more customer", without)
+
+
+async def test_transports_that_were_never_set_up_are_behind_a_fold(api: Api) -> None:
+    [customer] = await api.items("/v1/customers")
+    program = {"transport": "alertmanager", "address": "http://127.0.0.1:9/api"}
+    body = {"name": "fleet", "customer_id": customer["id"], "transports": [program]}
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.ADMINISTRATOR))
+        await browser.send(path, path)
+        assert "alertmanager" in folded(await browser.get("/service"))
+        await api.tell("POST", "/v1/recipients", json=body)
+        page = await browser.get("/service")
+        assert "alertmanager" not in folded(page)
+        assert "<b>alertmanager</b>" in page.text
+        assert {"zabbix", "nagios", "snmp"} <= folded(page)
+
+
+def folded(page: httpx.Response) -> set[str]:
+    """Return the transports that a reader must unfold to see."""
+    fold = re.search(r"<details class=\"note\"><summary>\d+ more.*?</details>", page.text, re.DOTALL)
+    return set(re.findall(r"<b>(\w+)</b>", fold[0])) if fold else set()
