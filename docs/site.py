@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -34,7 +35,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001  (MkDocs calls it by these names)
     """Adapt links that leave docs/, and those of the README, which lies above it."""
     if page.file.src_uri in PAGES.values():
-        return re.sub(r"\]\(docs/", "](", markdown)
+        return re.sub(r'(\]\(|src=")docs/', r"\1", markdown)
     up = page.file.src_uri.count("/")
     markdown = markdown.replace("](" + "../" * (up + 1) + "README.md", "](" + "../" * up + "index.md")
     return re.sub(
@@ -42,3 +43,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         lambda _: "](" + "../" * up,
         markdown,
     )
+
+
+def on_post_build(*, config: MkDocsConfig) -> None:
+    """Fail on a picture that is not in the site: MkDocs checks only links that are written in Markdown."""
+    site = Path(config.site_dir)
+    for page in sorted(site.rglob("index.html")):
+        for source in re.findall(r'<img\s[^>]*?src="([^":]+)"', page.read_text(encoding="utf-8")):
+            if not (page.parent / source).is_file():
+                raise PluginError(f"{page.relative_to(site)} shows {source}, which is not in the site")
