@@ -118,14 +118,14 @@ def trouble_of(view: AlertView) -> str:
             habit = (
                 f" This schedule was learned from its runs and is not confirmed: {view.habit}." if view.habit else ""
             )
-            return f"Expected {slot}, but no run came.{habit}"
+            return f"Expected {slot}, but no run was reported.{habit}"
         case AlertKind.OVERRUN:
             # A run that hangs while others of its job end well: the rest of the mail shows a job that looks well.
             others = view.last_success_at is not None and view.last_success_at > alert.since
             also = " Another run of this job has succeeded since; this one has not ended." if others else ""
             return f"Still running after {phrases.duration(reference - alert.since)}, longer than it should.{also}"
         case AlertKind.AGENT_SILENT:
-            return f"Nothing heard for {phrases.duration(reference - alert.since)}."
+            return f"No report for {phrases.duration(reference - alert.since)}."
         case AlertKind.CLOCK_OFF:
             return f"{phrases.one_line(alert.message or alert.reason, _LONG)}."
         case AlertKind.UNCLEAR:

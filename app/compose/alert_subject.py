@@ -103,7 +103,7 @@ def _trouble(view: AlertView) -> str:
         case AlertKind.OVERRUN:
             return f": running since {phrases.brief_moment(alert.since, where, reference)}"
         case AlertKind.AGENT_SILENT:
-            return f": not heard since {phrases.brief_moment(alert.since, where, reference)}"
+            return f": no report since {phrases.brief_moment(alert.since, where, reference)}"
         case AlertKind.FAILED | AlertKind.WARNING | AlertKind.CLOCK_OFF | AlertKind.UNCLEAR:
             return f": {trouble_of(view)}"
 

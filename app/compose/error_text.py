@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"already locked|create lock in backend|acquire the lock|repository is locked|lock\.exclusive|failed to lock",
         _(
-            "Another run holds the repository's lock, or a run that died left it behind. Make sure that no run is active on"
+            "Another run holds the repository's lock, or a run that crashed did not remove it. Make sure that no run is active on"
             " any host, then remove the stale lock (restic unlock, borg break-lock) and start the job again."
         ),
     ),

@@ -21,7 +21,7 @@ _MEANINGS = {
     "unclear": "unclear (neither success nor failure is proven)",
     "warning": "with warnings, or some of its runs failed",
     "late": "late (missed, then it ran)",
-    "none": "nothing heard",
+    "none": "no report",
 }
 
 

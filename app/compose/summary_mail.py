@@ -111,7 +111,7 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
 
 
 def _heard(view: SummaryView) -> str:
-    heard = f"Expected {view.expected:,}, heard from {view.heard:,}."
+    heard = f"Jobs expected: {view.expected:,}, jobs that reported: {view.heard:,}."
     if view.runs is None:
         return heard
     counts = (
@@ -167,7 +167,7 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
             f"{phrases.count(view.unclear_runs, 'run')} ended unclear in this period",
             f"{base_url}/alerts?tab=unclear",
         ),
-        (quiet, f"{phrases.count(quiet, 'expected job')} not heard from", ""),
+        (quiet, f"{phrases.count(quiet, 'expected job')} without a report", ""),
         (
             view.undelivered,
             f"{phrases.count(view.undelivered, 'message')} could not be delivered",

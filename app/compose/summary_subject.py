@@ -97,14 +97,14 @@ def _unheard(view: SummaryView) -> str:
     """Return what the counts do not show: jobs that were not heard from and that are not counted as missed."""
     if view.heard == 0:
         return (
-            ", none was expected and none heard"
+            ", none was expected and none reported"
             if view.expected == 0
-            else f", none heard of {view.expected:,} expected"
+            else f", none of {view.expected:,} expected reported"
         )
     if view.expected == 0:
         return ", none was expected"
     quiet = view.expected - view.heard
-    return f", heard from {view.heard:,} of {view.expected:,}" if quiet > view.missed else ""
+    return f", {view.heard:,} of {view.expected:,} reported" if quiet > view.missed else ""
 
 
 def _unsettled(view: SummaryView) -> str:

@@ -183,7 +183,7 @@ async def test_the_summary_is_sent_once_a_day_even_if_all_is_ok(system: SystemUn
         await live_on(system)
     [row] = await system.mails()
     assert mail_of(row)["Subject"] == "Backups Tue 24 Nov: all 1 ok (no. 1)"
-    assert "expected 1, heard from 1" in text_of(row).casefold()
+    assert "jobs expected: 1, jobs that reported: 1" in text_of(row).casefold()
     system.pass_time(days=1)
     await live_on(system)
     rows = await system.mails(messages.c.subject.like("%(no. 2)"))

@@ -65,7 +65,7 @@ async def test_a_weekly_job_without_expectation_is_not_expected_on_the_next_morn
     quiet = await summary_of(system, 1)
     assert (quiet.expected, quiet.heard, quiet.without_expectation) == (0, 0, 1)
     assert tone_of(quiet) == "none"
-    assert "not heard from" not in summary_mail.render(quiet, base_url="http://here").text
+    assert "without a report" not in summary_mail.render(quiet, base_url="http://here").text
 
 
 async def test_a_weekly_summary_expects_no_monthly_job(system: SystemUnderTest) -> None:
@@ -113,7 +113,7 @@ async def test_a_job_that_came_on_two_days_and_then_stopped_is_listed_before_any
     await ran(system, 0, 1, job="nightly")
     quiet = await summary_of(system, 2)
     assert (quiet.expected, quiet.heard, tone_of(quiet)) == (1, 0, "missed")
-    assert "1 expected job not heard from" in summary_mail.render(quiet, base_url="http://here").text
+    assert "1 expected job without a report" in summary_mail.render(quiet, base_url="http://here").text
 
 
 async def test_a_job_of_every_other_day_is_not_expected_on_the_days_between(system: SystemUnderTest) -> None:

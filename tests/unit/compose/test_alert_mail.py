@@ -100,7 +100,7 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
             missed_in_row=1,
         )
     )
-    assert "Expected Tue 24 Nov 03:00 CET, but no run came." in rendered.text
+    assert "Expected Tue 24 Nov 03:00 CET, but no run was reported." in rendered.text
     assert "UTC" not in rendered.text
     assert "/proof/run_" not in rendered.text
 
@@ -110,7 +110,7 @@ def test_a_reminder_counts_up_to_the_moment_its_notice_was_due() -> None:
         kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, notice_due_at=NOW + 3 * DAY
     )
     assert "STILL SILENT" in word(silent).text
-    assert "Nothing heard for 3 days." in word(silent).text
+    assert "No report for 3 days." in word(silent).text
     assert f"{BASE}/proof/{silent.alert.id}" in word(silent).text
 
 

@@ -73,7 +73,7 @@ def missed(number: int = 2, **fields: object):
         ),
         (
             make_alert_view(kind=AlertKind.AGENT_SILENT, job=None, job_id=None),
-            "[SILENT] agent sql01 (Acme): not heard since Tue 02:10",
+            "[SILENT] agent sql01 (Acme): no report since Tue 02:10",
         ),
         (make_alert_view(activity="verify"), "[FAILED] nightly-sql verify on sql01 (Acme): repository is locked"),
         (make_alert_view(job="verify", activity="verify"), "[FAILED] verify on sql01 (Acme): repository is locked"),

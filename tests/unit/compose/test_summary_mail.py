@@ -69,10 +69,10 @@ def bad_night(**given: object):
             {"failed": 1, "jobs": 413, "warnings": 1, "expected": 414, "heard": 414},
             "Backups Tue 24 Nov: 1 failed, 1 warning, 412 ok (no. 118)",
         ),
-        ({"heard": 400}, "Backups Tue 24 Nov: 412 ok, heard from 400 of 412 (no. 118)"),
-        ({"heard": 0}, "Backups Tue 24 Nov: 412 ok, none heard of 412 expected (no. 118)"),
+        ({"heard": 400}, "Backups Tue 24 Nov: 412 ok, 400 of 412 reported (no. 118)"),
+        ({"heard": 0}, "Backups Tue 24 Nov: 412 ok, none of 412 expected reported (no. 118)"),
         ({"expected": 0, "heard": 3}, "Backups Tue 24 Nov: 412 ok, none was expected (no. 118)"),
-        ({"expected": 0, "heard": 0}, "Backups Tue 24 Nov: 412 ok, none was expected and none heard (no. 118)"),
+        ({"expected": 0, "heard": 0}, "Backups Tue 24 Nov: 412 ok, none was expected and none reported (no. 118)"),
         ({"expected": 0, "heard": 0, "jobs": 0, "ok": 0}, "Backups Tue 24 Nov: no jobs yet (no. 118)"),
         ({"jobs": 415, "new": 3}, "Backups Tue 24 Nov: 412 ok, 3 new (no. 118)"),
         ({"silent_agents": ("ex02",)}, "Backups Tue 24 Nov: 1 agent silent, 412 ok (no. 118)"),
@@ -107,8 +107,8 @@ def test_subjects(given, subject) -> None:
 
 def test_all_ok_is_green_and_says_how_many_were_heard_from() -> None:
     rendered = word()
-    assert "Expected 412, heard from 412." in rendered.text
-    assert "Expected 412, heard from 412." in rendered.html
+    assert "Jobs expected: 412, jobs that reported: 412." in rendered.text
+    assert "Jobs expected: 412, jobs that reported: 412." in rendered.html
     assert 'class="head ok"' in rendered.html
     for given in (
         {"heard": 411},
@@ -168,7 +168,7 @@ def test_the_strip_has_letters_and_colours() -> None:
     assert len(set(re.findall(r'bgcolor="(#\w+)"[^>]*title=', rendered.html))) == 7
     assert 'title="Wed 11 Nov: ok"' in rendered.html
     assert 'title="Sun 15 Nov: 1 ok, 1 missed"' in rendered.html
-    for meaning in ("with warnings, or some of its runs failed", "failed", "missed", "cancelled", "nothing heard"):
+    for meaning in ("with warnings, or some of its runs failed", "failed", "missed", "cancelled", "no report"):
         assert meaning in rendered.text
         assert meaning in rendered.html
 
@@ -182,7 +182,7 @@ def test_undelivered_messages_and_other_notes_are_shown() -> None:
             "1 event set aside",
             "7 jobs have no expectation",
             "2 agents silent: ex02 and laptop",
-            "2 expected jobs not heard from",
+            "2 expected jobs without a report",
         ):
             assert words in expected
     assert not any(
