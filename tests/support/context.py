@@ -17,6 +17,7 @@ from app.core.settings import load_settings
 from app.core.wakeups import Wakeups
 from app.decide import learn, missed, summaries
 from app.decide import tick as decide
+from app.store import unreadable
 from app.store.engine import open_engines
 from app.store.tables import agents, bodies, customers, events, messages
 from app.store.transactions import Database
@@ -111,4 +112,5 @@ async def open_system(database_url: str, folder: Path, **settings: Any) -> Async
     try:
         yield SystemUnderTest(context, customer_id, time)
     finally:
+        unreadable._seen.clear()  # noqa: SLF001  (counted in a process, and the next test of this one has another database)
         await database.close()

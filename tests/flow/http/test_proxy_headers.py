@@ -68,7 +68,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service that was told of no proxy."""
+    """A service that knows no proxy."""
     with serving(tmp_path_factory.mktemp("bare") / "var") as service:
         first_owner(service)
         yield service
@@ -139,7 +139,7 @@ def test_the_last_use_of_a_key_names_the_address_behind_the_proxy(which: str, re
 
 
 def test_wrong_passwords_delay_only_the_address_behind_the_proxy(behind: Running) -> None:
-    """What a client writes in front of its own address must not give it new tries."""
+    """What a client writes in front of its own address must not allow it new tries."""
     codes = []
     for number in range(7):
         guesser = Visitor(behind.url, {"X-Forwarded-For": f"10.0.0.{number}, 198.51.100.66"})

@@ -108,7 +108,7 @@ def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_wh
         ({"period": timedelta(minutes=90)}, "at least every 90 minutes", "mindestens alle 90 Minuten"),
     ],
 )
-def test_when_a_job_should_run_is_said_in_the_readers_language(
+def test_when_a_job_should_run_is_in_the_readers_language(
     expectation: dict[str, Any], english: str, german: str
 ) -> None:
     when = Expectation(grace=timedelta(0), **expectation)
@@ -119,7 +119,7 @@ def test_when_a_job_should_run_is_said_in_the_readers_language(
 @pytest.mark.parametrize(
     "message", ["no space left on device", "permission denied (publickey)", "wrong password", "something else"]
 )
-def test_what_to_try_is_said_in_the_readers_language(message: str) -> None:
+def test_what_to_try_is_in_the_readers_language(message: str) -> None:
     hint = hint_for(AlertKind.FAILED, message, ())
     assert translations("en").gettext(hint) == hint
     assert translations("de").gettext(hint) not in ("", hint)
