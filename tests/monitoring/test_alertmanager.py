@@ -11,6 +11,8 @@ from tests.support.alertmanager import alertmanager
 from tests.support.measured import Measured, version_of
 from tests.support.running import CLIENT, LOG, Running, serving, wait_until
 
+pytestmark = pytest.mark.needs("prometheus-alertmanager")
+
 SECRET = "a-bearer-token-that-nobody-may-see"
 EVIL = '{id}", "severity": "none" {{ .Labels }} @everyone'
 

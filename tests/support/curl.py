@@ -38,7 +38,7 @@ def main() -> int:
     read.add_argument("-S", action="store_true")
     asked = read.parse_args()
     body = (
-        (None if asked.json is None else asked.json.encode())
+        _json(asked.json)
         if asked.data is None
         else sys.stdin.buffer.read()
         if asked.data == ["@-"]
@@ -59,6 +59,12 @@ def main() -> int:
     elif asked.output != "/dev/null":
         Path(asked.output).write_bytes(answer.content)
     return FAILED if asked.is_strict and answer.is_error else 0
+
+
+def _json(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ class SmtpServerPool:
                 result = await self._send_over(pooled, envelope, sender)
                 if result.connection is not ConnectionState.LOST:
                     return result
+                asked_at = asyncio.get_running_loop().time()  # its own idle connection says nothing of a new one
             with cancelled_is_unsent():
                 opened = self._failed_meanwhile(asked_at, patience_s) or await self._open(patience_s)
             if isinstance(opened, Temporary):
