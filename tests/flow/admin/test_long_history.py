@@ -351,6 +351,7 @@ QUESTIONS: dict[str, list[tuple[dict[str, str], int | None]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noun", list(QUESTIONS))
 async def test_the_first_page_is_full_and_read_from_an_index(
     api: Api, noun: str, monkeypatch: pytest.MonkeyPatch
@@ -371,6 +372,7 @@ async def test_the_first_page_is_full_and_read_from_an_index(
         await work.assert_small(api, noun)
 
 
+@pytest.mark.slow
 async def test_an_agents_notices_and_messages_are_found_by_its_alerts(api: Api) -> None:
     """They cost as much as the agent has had alerts, whatever others had."""
     await fill(api, "messages")

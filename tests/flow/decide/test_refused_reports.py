@@ -114,6 +114,7 @@ async def test_an_agent_that_seems_silent(api: Api) -> None:
     assert "; 1 report of this agent was refused since " in alert["message"]
 
 
+@pytest.mark.slow
 async def test_many_refusals_cost_one_row_and_no_write_each(api: Api) -> None:
     written: list[str] = []
     counts: RefusedCounts = api.app.state.intake.refused

@@ -26,6 +26,7 @@ async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnder
         yield system
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_does_not_hold_up_another_one(system: SystemUnderTest) -> None:
     asked = asyncio.Event()
 

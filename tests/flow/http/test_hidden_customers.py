@@ -98,6 +98,7 @@ async def test_every_operation_answers_a_key_of_one_customer_so(api: Api) -> Non
     assert leaks == [], "\n".join(leaks)
 
 
+@pytest.mark.slow
 async def test_every_page_answers_a_person_of_one_customer_so(api: Api) -> None:
     mine, theirs = await make_customers(api)
     asked = addresses(theirs, pages=True)

@@ -151,6 +151,7 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @example(HANGS)
 @example([*HANGS, ("close alerts",)])

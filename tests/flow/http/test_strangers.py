@@ -147,6 +147,7 @@ def test_strangers_do_not_hold_the_loop(tmp_path: Path):
             assert longest.seconds < 0.05 * CPU_NOISE, f"{kind}: {longest}"
 
 
+@pytest.mark.slow
 def test_where_few_files_may_be_opened_there_are_fewer_places_and_the_log_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -80,6 +80,7 @@ def test_altered_requests_do_not_hold_the_loop(service: Service, family: str):
     check(service, family)
 
 
+@pytest.mark.slow
 def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Service):
     running, _, port = service
     slowest = 0.0

@@ -211,6 +211,7 @@ async def rows_of_days(system: SystemUnderTest) -> list[Any]:
         return list((await tx.connection.execute(job_days.select())).all())
 
 
+@pytest.mark.slow
 async def test_more_rows_than_one_batch_are_deleted_in_several(
     system: SystemUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

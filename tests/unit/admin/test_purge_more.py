@@ -55,6 +55,7 @@ async def test_the_audit_log_is_kept_as_long_as_history(system: SystemUnderTest)
     assert [row.who for row in await system.rows(audit, audit.c.noun == "route")] == ["ann, 300 days ago"]
 
 
+@pytest.mark.slow
 async def test_summaries_are_deleted_except_the_newest_of_each_schedule_and_those_not_composed_yet(
     system: SystemUnderTest,
 ) -> None:
