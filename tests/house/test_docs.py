@@ -49,6 +49,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_work_from_top_to_bottom(page: Path, service: Running, tmp_path: Path):
     # Each page is read on its own; alerts.md closes the alert that it needs, so it is opened again before each page.

@@ -51,6 +51,7 @@ def test_the_readme_shows_what_was_measured():
         assert len(re.findall(r"\| \d+\.\d s(?= )", line)) == (2 if row.has_times else 0), line
 
 
+@pytest.mark.slow
 def test_the_commands_of_all_pages_work_one_after_the_other(tmp_path: Path):
     with serving(tmp_path / "var") as running:
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}

@@ -67,6 +67,7 @@ def report(outcome: str | None, ago: int = 0, run: str | None = None, *, is_prov
 @example([[report(None, run="a")], [], [report("unclear", run="a")]], Random(1))
 @example([[report(None, run="a")], [report("unclear", run="a")]], Random(1))
 # The failure came with a clock that is behind; then a slot is missed, or a run is cancelled.
+@pytest.mark.slow
 @example([[report("success")], [report("failure", ago=290)], []], Random(1))
 @example([[report("success")], [report("failure", ago=290)], [report("cancelled")]], Random(1))
 @given(ROUNDS, st.randoms(use_true_random=False))

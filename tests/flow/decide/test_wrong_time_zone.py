@@ -6,6 +6,8 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
+import pytest
+
 from app.admin import jobs as admin_jobs
 from app.admin.editing import Editor
 from app.compose import tick as compose
@@ -20,6 +22,7 @@ AT_TEN = Expectation(timedelta(hours=1), cron="0 10 * * *")
 SENTENCE = "came 2 hours after the expected time. Check the time zone of its expectation (UTC)"
 
 
+@pytest.mark.slow
 async def test_a_mail_about_a_missed_run_says_that_the_time_zone_may_be_wrong(
     database_url: str, tmp_path: Path
 ) -> None:

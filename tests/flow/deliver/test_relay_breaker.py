@@ -223,6 +223,7 @@ def mail(size: int) -> Bodies:
     return Bodies(mail=b"Subject: x\r\n\r\n" + b"x" * size)
 
 
+@pytest.mark.slow
 async def test_a_large_message_holds_up_no_small_ones_and_every_answer_can_be_read(api: Api) -> None:
     relay = await add_relay(api)
     large = [(await post(api.context, BY_MAPI, bodies=mail(20 * MIB), urgency=0))[0] for _ in range(2)]

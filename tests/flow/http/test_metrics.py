@@ -4,6 +4,8 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
 from app.worker import run
 from tests.support.api import ENROL_KEY, serving
 
@@ -16,6 +18,7 @@ def counts(text: str) -> dict[str, float]:
     return {found[1]: float(found[2]) for found in re.finditer(r"tocsin_events_total\{(.*)\} (\S+)", text)}
 
 
+@pytest.mark.slow
 async def test_every_stage_of_an_alert_is_counted(database_url: str, tmp_path: Path) -> None:
     async with serving(database_url, tmp_path, work=run) as api:
         before = counts((await api.ask("GET", "/metrics")).text)

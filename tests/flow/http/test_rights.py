@@ -55,6 +55,7 @@ async def key_of(api: Api, **rights_of_key: object) -> str:
     return key
 
 
+@pytest.mark.slow
 async def test_every_operation_as_every_key(api: Api):
     [customer] = await api.items("/v1/customers")
     callers: dict[str, tuple[str, Role | None, bool]] = {
@@ -81,6 +82,7 @@ async def test_every_operation_as_every_key(api: Api):
     assert holes == []
 
 
+@pytest.mark.slow
 async def test_every_page_as_every_role(api: Api):
     [customer] = await api.items("/v1/customers")
     holes = []

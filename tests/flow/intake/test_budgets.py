@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import select
 
 from app.domain.service_event import AGENT
@@ -100,6 +101,7 @@ async def test_new_jobs_beyond_the_budget_are_refused_and_known_ones_never(datab
         ]
 
 
+@pytest.mark.slow
 async def test_the_bytes_of_the_day_survive_a_restart_and_a_failure_loses_only_its_log(
     database_url: str, tmp_path: Path
 ) -> None:

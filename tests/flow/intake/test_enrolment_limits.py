@@ -120,6 +120,7 @@ async def test_only_so_many_agents_are_let_in_whoever_asks_at_the_same_time(api:
     assert first["enrolled_by"]
 
 
+@pytest.mark.slow
 async def test_after_its_date_a_key_lets_in_nobody_new_and_still_hears_the_others(api: Api) -> None:
     key, _ = await key_with(api, agents_until=(now() + timedelta(seconds=3)).isoformat())
     assert await report(api, key, "early") == (202, None)

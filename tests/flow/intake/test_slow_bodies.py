@@ -38,6 +38,7 @@ def read_all(connection: socket.socket) -> bytes:
     return found
 
 
+@pytest.mark.slow
 def test_what_came_of_a_body_that_stops_is_kept_and_answered_at_every_address(service: Running):
     with contextlib.ExitStack() as stack:
         waiting = []
@@ -68,6 +69,7 @@ DRIPS = {
 }
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_ends_with_its_connection(service: Running):
     with ThreadPoolExecutor(len(DRIPS)) as threads:
         answers = list(threads.map(lambda line: drip(service, line), DRIPS))

@@ -76,6 +76,7 @@ def test_the_service_is_killed_while_a_message_is_on_its_way(pair: Pair) -> None
     assert Counter(relay_host.left(pair.folder)) == {sent["message_id"]: 1}
 
 
+@pytest.mark.slow
 def test_a_dead_child_and_a_failed_logon_end_by_themselves(pair: Pair) -> None:
     pair.start()
     wait_until("the doctor", lambda: pair.shown()["doctor_at"])

@@ -39,6 +39,7 @@ def test_a_full_disk_takes_the_outcome_yet_if_not_its_log(running: Running, repo
     assert ended(running, "full") == ["failure"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 100])
 def test_where_nothing_can_be_written_the_outcome_is_sent_at_once(running: Running, report: Reporter, size: int):
     assert runs_as_ever(report, f"no room {size}", preexec_fn=limited(size)) == []

@@ -146,6 +146,7 @@ def answering(
     return answer
 
 
+@pytest.mark.slow
 async def test_the_doctor_shows_the_record_unless_dns_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings = signing(tmp_path)
     record = signer_of(settings).record

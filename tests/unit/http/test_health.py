@@ -138,6 +138,7 @@ async def test_a_failing_transport_is_a_warning_and_events_are_still_accepted(si
     assert "secret" not in (await site.client.get("/readyz")).text
 
 
+@pytest.mark.slow
 async def test_metrics_count_rows_and_the_work_of_workers(site: Site) -> None:
     before = (await site.numbers()).get(("tocsin_attempts_total", "sent", "smtp"), 0)
     context = site.system.context
