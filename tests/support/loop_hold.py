@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import running
+from tests.support.other_objects import leave_out_other_objects
 from tests.support.running import Running, serving
 
 NOTED_S = 0.002  # shorter holds are not kept
@@ -72,6 +73,7 @@ class HoldsInFile:
 def measuring() -> Iterator[Holds]:
     """Measure the loop that runs in this thread, which must be asyncio's own."""
     holds = Holds()
+    leave_out_other_objects()
     with _watching(holds.kept.append):
         yield holds
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core import metrics
 from app.store.transactions import HOLD_WATCHERS
+from tests.support.other_objects import leave_out_other_objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def measured_holds() -> Iterator[Holds]:
     The CPU time is that of the whole process. So let nothing else run next to the work whose transactions are measured.
     """
     holds = Holds()
+    leave_out_other_objects()
 
     @contextmanager
     def watch(connection: AsyncConnection) -> Iterator[None]:
