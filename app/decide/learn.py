@@ -40,21 +40,23 @@ async def tick(context: AppContext) -> bool:
     async with context.database.read() as tx:
         due, unreadable = await jobs.jobs_to_learn(tx, now, BATCH)
         inputs = await _read_inputs(tx, due, context.settings.time_zone, now)
+    unreadable += [job.id for job in due if job.id not in inputs]
     if unreadable:
         async with context.database.write() as tx:
             await jobs.learn_later(tx, unreadable, now)
-    if not due:
+    if not inputs:
         return bool(unreadable)
     proposed = await asyncio.to_thread(_propose, inputs)
     async with context.database.write() as tx:
         locked = await jobs.lock_jobs_by_id(tx, proposed)
         await jobs.save_jobs(tx, [note_proposal(job, proposed[job.id], now) for job in locked])
-    return len(due) + len(unreadable) >= BATCH
+    return len(inputs) + len(unreadable) >= BATCH
 
 
 async def _read_inputs(tx: ReadTx, due: Sequence[Job], own_zone: str, now: datetime) -> Mapping[str, CadenceInput]:
-    """Read each job's runs, and its counts by day where the runs do not reach far back."""
+    """Read each job's runs, and its counts by day where the runs do not reach far back. Jobs whose customer cannot be read are left out."""
     customers = await customers_by_id(tx, {job.customer_id for job in due})
+    due = [job for job in due if job.customer_id in customers]
     found = await runs.newest_runs(tx, [job.id for job in due], MAX_RUNS)
     frequent = {job.id: job.customer_id for job in due if len(found.get(job.id, [])) >= MAX_RUNS}
     # The day before yesterday is over in every time zone; yesterday by UTC may not be.

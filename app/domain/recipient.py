@@ -7,7 +7,7 @@ from datetime import datetime
 from app.domain.transport_options import TransportOptions
 
 # The look-behind lets a long word be tried from its beginning alone: from each of its letters, it took the square of its length.
-_URL = re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^/?#\s]*)(\S*)", re.IGNORECASE)
+_URL = re.compile(r"((?<![a-z0-9+.-])[a-z0-9+.-]+://[^/?#\s]*)(\S*)", re.IGNORECASE)
 _PATH_MOST, _SEGMENT_MOST, _HINT = 8, 12, 4
 
 

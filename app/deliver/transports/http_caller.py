@@ -14,7 +14,7 @@ import httpcore
 
 from app.core.clock import Clock, now
 from app.core.hidden_modules import hidden
-from app.deliver.transports.evidence import evidence
+from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
 from app.deliver.transports.public_only import IpAddress, NotPublic, Unresolved, is_public
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary
@@ -29,7 +29,7 @@ _SERVER_FAULT = 5
 _NOT_SHOWN = "its answer is not shown, because it came from a private address"
 _WORTH_A_RETRY = (408, 425, 429)  # RFC 9110 section 15.5.9, RFC 8470, RFC 6585
 _OUR_LOGIN = (401, 403, 407)
-_SHORTEST_SECRET = 6
+_SHORTEST_SECRET, _SHORTEST_CUT = 6, 4
 MASK = "***"
 
 
@@ -147,6 +147,15 @@ def _evidence(answer: PostAnswer) -> str:
     words = evidence(answer.body)
     for secret in answer.secrets:
         words = words.replace(secret, MASK)
+    return words if len(answer.body) < LIMIT else _without_cut_secret(words, answer.secrets)
+
+
+def _without_cut_secret(words: str, secrets: Collection[str]) -> str:
+    """Mask the beginning of a secret at the end of a text that was cut there."""
+    for secret in secrets:
+        for length in range(len(secret) - 1, _SHORTEST_CUT - 1, -1):
+            if words.endswith(secret[:length]):
+                return words[:-length] + MASK
     return words
 
 

@@ -117,6 +117,32 @@ async def test_a_customer_that_cannot_be_read_stops_nobody_elses_clock(system: S
     assert await still_due(system, agents.c.silent_at) == 0, "asked again in an hour"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_customer_that_cannot_be_read_keeps_no_other_job_from_being_learned(system: SystemUnderTest) -> None:
+    damaged, other = system.customer_id, new_id("cus")
+    for _ in range(8):
+        await system.receive(job="db", outcome="success")
+        system.pass_time(hours=24)
+    await system.decide()
+    async with system.context.database.write() as tx:
+        row = {"id": other, "name": "other", "time_zone": "UTC", "created_at": system.time[0]}
+        await tx.connection.execute(insert(customers), [row])
+    system.customer_id, system.agent_ids = other, {}
+    for _ in range(8):
+        await system.receive(agent="sql02", job="db", outcome="success")
+        system.pass_time(hours=24)
+    await system.decide()
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(jobs).values(learn_at=system.time[0]))
+        damage = text("UPDATE customers SET created_at = 'some day' WHERE id = :id")
+        await tx.connection.execute(damage, {"id": damaged})
+    while await learn.tick(system.context):
+        pass
+    [of_other] = await system.rows(jobs, jobs.c.customer_id == other)
+    assert of_other.proposed_expectation is not None
+    assert await still_due(system, jobs.c.learn_at) == 0, "learned in an hour"
+
+
 async def test_unreadable_jobs_do_not_keep_others_from_being_learned(system: SystemUnderTest) -> None:
     for _ in range(8):
         await system.receive(job="db", outcome="success")

@@ -42,6 +42,7 @@ def webhook_to(url: str) -> dict[str, object]:
         ("https://example.org/hook", "https://example.org/hook"),
         ("https://ntfy.example.org/secrettopic", "https://ntfy.example.org/secr…"),
         ("https://example.org", "https://example.org"),
+        (f"1https://example.org/{TOKEN}", "1https://example.org/XXXX…"),
         (f"http://a.example:9093 http://b.example:9093/{TOKEN}", "http://a.example:9093 http://b.example:9093/XXXX…"),
         ("kim@example.org", "kim@example.org"),
         ("zabbix://zabbix.example.org:10051", "zabbix://zabbix.example.org:10051"),

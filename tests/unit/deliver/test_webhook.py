@@ -245,6 +245,7 @@ TOKEN = "T0k3nOfTheHook99"
     [
         (reply("404 Not Found", f"Cannot POST /hooks/{TOKEN}/x".encode()), "Cannot POST /hooks/***/x"),
         (reply("400 Bad", b"unknown key sealed-key-1"), "unknown key ***"),
+        (reply("404 Not Found", b"x" * 2038 + TOKEN.encode()), "x" * 2038 + "***"),  # cut within the token
         (
             reply("301 Moved", b"", f"location: https://example.org/hooks/{TOKEN}/x"),
             "redirects are not followed; this one points to https://example.org/hooks…",
