@@ -32,6 +32,7 @@ DASHBOARD = (1280, 900)  # of the picture of the dashboard, in CSS pixels
 PROMETHEUS_WIDTH = 1040  # below 992 Prometheus puts the parts of its query page under each other
 PANEL = "Jobs in trouble"  # of the board of the fleet, whose query is shown
 ALERTS = {"BackupFailed", "BackupMissed", "BackupWarnsAgainAndAgain"}  # what the demo leads to
+PATIENCE_MS = 120_000  # for a page, because a busy machine needs longer than the 30 s of Playwright
 LARGEST_BYTES = 120_000  # of a picture, because every clone has each of its versions
 
 
@@ -121,6 +122,7 @@ def _take_prometheus(browser: Browser, scraping: Prometheus) -> None:
     """
     wait_until("the alerts in Prometheus", lambda: scraping.firing() >= ALERTS, 60)
     page = browser.new_page(viewport={"width": PROMETHEUS_WIDTH, "height": 600}, device_scale_factor=1.5)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{scraping.url}/classic/alerts")
     page.click("label:has(#inactiveAlerts)")
     page.click("div.show-annotations")
