@@ -9,7 +9,7 @@ from app.compose import canary_mail, mime
 from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.core.settings import Settings
 from app.domain.canary import AGAIN_AFTER, RELAYED, Canary, Way, day_of, fingerprint_of, occasion_for
 from app.domain.message import Bodies, Message
@@ -115,7 +115,7 @@ def _compose(context: AppContext, canary: Canary, numbers: tuple[tuple[str, str]
     settings, now, sender = context.settings, canary.sent_at, context.settings.mail_from
     secret = context.secret.derive(PURPOSE)
     address = sign_address(secret, settings.bounce_address or "", AddressKind.CANARY, canary.id)
-    header = f"<{canary.message_id}@{id_domain(sender)}>"
+    header = message_id_header(canary.message_id, sender)
     rendered = canary_mail.render(canary.name, now, settings.public_url, numbers)
     mail = mime.build(rendered, sender=sender, to=address, message_id=header, date=now, in_reply_to=None, references=())
     # Tried for longer than it may take: one that comes late closes the alert.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.domain.dedupe import notice_key
 from app.domain.message import KEEPS_STATES, Bodies, Message
 from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
@@ -61,7 +61,7 @@ async def _end(tx: WriteTx, context: AppContext, one: UnendedAlert, to: Recipien
                 urgency=URGENCY_RECOVERY,
                 is_alert=True,
                 subject=f"[OK] {one.reason}",
-                message_id=f"<{message_id}@{id_domain(context.settings.mail_from)}>",
+                message_id=message_id_header(message_id, context.settings.mail_from),
                 created_at=now,
                 due_at=now,
                 move_on_at=now + timedelta(hours=context.settings.retry_for_h),  # no other transport can end it there

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from app.compose import alert_mail, mime
 from app.context import AppContext
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import Activity, Severity
 from app.domain.mail_views import AlertView
@@ -25,7 +25,7 @@ async def tick(context: AppContext) -> None:
         rendered,
         sender=settings.mail_from,
         to="probe@invalid",
-        message_id=f"<{probe.id}@{id_domain(settings.mail_from)}>",
+        message_id=message_id_header(probe.id, settings.mail_from),
         date=context.clock(),
         in_reply_to=None,
         references=(),

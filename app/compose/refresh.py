@@ -13,7 +13,7 @@ from app.context import AppContext
 from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.core.periodic import Idle
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
@@ -86,7 +86,7 @@ async def _refresh(
         urgency=URGENCY_SUMMARY,
         is_alert=False,
         subject=f"{len(found)} open alerts, sent again",
-        message_id=f"<{message_id}@{id_domain(context.settings.mail_from)}>",
+        message_id=message_id_header(message_id, context.settings.mail_from),
         created_at=now,
         due_at=now,
         move_on_at=give_up_at,

@@ -23,7 +23,7 @@ from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.core.periodic import Idle
 from app.domain.answer_link import PATH, PURPOSE, sign_answer
 from app.domain.bounced_address import first_usable
@@ -359,8 +359,7 @@ def _address(
     place, first = way
     message_id = new_id("msg")
     sender = context.settings.mail_from
-    domain = id_domain(sender)
-    header = f"<{message_id}@{domain}>"
+    header = message_id_header(message_id, sender)
     mail_to = _mail_address(to, first)
     rendered = composed.mail
     if composed.schedule_id is not None and mail_to is not None:
@@ -369,7 +368,7 @@ def _address(
     threads = composed.threads[:MOST_REFERENCES]
     # An id for each alert, which no mail has: by it Gmail knows the mails of one alert, and keeps those of another one with the same
     # subject apart.
-    roots = tuple(f"<{alert_id}@{domain}>" for alert_id in composed.alert_ids[:MOST_REFERENCES])
+    roots = tuple(message_id_header(alert_id, sender) for alert_id in composed.alert_ids[:MOST_REFERENCES])
     mail = mail_to and mime.build(
         rendered,
         sender=sender,

@@ -9,7 +9,7 @@ from app.compose import mime, phrases
 from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core.ids import new_id
-from app.core.mail_address import id_domain, split_address
+from app.core.mail_address import message_id_header, split_address
 from app.core.settings import Settings
 from app.domain.message import Bodies, Message, takes_json
 from app.domain.notice import URGENCY_SUMMARY
@@ -50,7 +50,7 @@ async def tell_of_unsubscription(
     if way is None:
         return False
     settings, (place, address), message_id = context.settings, way, new_id("msg")
-    header = f"<{message_id}@{id_domain(settings.mail_from)}>"
+    header = message_id_header(message_id, settings.mail_from)
     rendered = _render(phrases.one_line(who, 80), phrases.one_line(summary, 80), settings.public_url)
     mail = mime.build(
         rendered,

@@ -26,6 +26,10 @@ def ascii_domain(address: str) -> str | None:
         return None
 
 
-def id_domain(sender: str) -> str:
-    """Return the domain for Message-IDs, from a sender such as `Tocsin <tocsin@example.org>`. Always ASCII (RFC 5322 section 3.6.4)."""
-    return (ascii_domain(split_address(sender)[1]) or "").rpartition("@")[2] or "tocsin.invalid"
+def message_id_header(our_id: str, sender: str) -> str:
+    """Return the Message-ID of a mail: `<id@domain>`, with the domain of a sender such as `Tocsin <tocsin@example.org>`. Always ASCII (RFC 5322 section 3.6.4).
+
+    It is made once, when the message is composed, and stays the same for each attempt and on each transport.
+    """
+    domain = (ascii_domain(split_address(sender)[1]) or "").rpartition("@")[2] or "tocsin.invalid"
+    return f"<{our_id}@{domain}>"

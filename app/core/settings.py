@@ -62,13 +62,13 @@ class Settings(SignInSettings, BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port that the HTTP server listens on; 0 takes a free one.")
     trusted_proxies: Networks = Field(
         "127.0.0.0/8, ::1",
-        description="Addresses and networks, separated by commas, of reverse proxies: one such address stands for many senders, so no limit per address holds for it. If you set it, the address in the `X-Forwarded-For` of these proxies counts for `from_addresses` of keys.",
+        description="Addresses and networks, separated by commas, of reverse proxies: many senders use one such address, so no limit for one address applies to it. If you set it, the address in the `X-Forwarded-For` of these proxies counts for `from_addresses` of keys.",
     )
     connections: int = Field(
         2000,
         ge=50,
         le=100_000,
-        description="HTTP connections at once. When all are taken, the oldest that asks for nothing makes room for a new one.",
+        description="HTTP connections that may be open at the same time. When this number is reached, a new connection replaces the oldest one without a complete request.",
     )
     connections_per_address: int = Field(
         200,
@@ -81,7 +81,7 @@ class Settings(SignInSettings, BaseSettings):
     )
     var_dir: Path = Field(
         Path("var"),
-        description="Folder of everything that we write: the embedded database, mails of the file transport.",
+        description="Folder of all files that Tocsin writes: the embedded database, mails of the file transport.",
     )
     downloads_dir: Path | None = Field(
         None,
@@ -107,7 +107,7 @@ class Settings(SignInSettings, BaseSettings):
     admin_email: str | None = Field(
         None,
         pattern=r"^[^@\s<>]+@[^@\s<>]+$",
-        description="Where the recipient `admin` gets mail once `smtp_url` or `graph_mailbox` is set.",
+        description="Mail address of the recipient `admin`, used once `smtp_url` or `graph_mailbox` is set.",
     )
     time_zone: TimeZone = Field(
         "UTC", description="Time zone of the first customer and the first summary, for example `Europe/Berlin`."
@@ -130,7 +130,7 @@ class Settings(SignInSettings, BaseSettings):
         None, description="File with the access token, read again at each login."
     )
     smtp_timeout_s: float = Field(30, gt=0, le=600, description="Longest wait for one SMTP command, in seconds.")
-    smtp_connections: int = Field(4, ge=1, le=100, description="SMTP connections held open at once.")
+    smtp_connections: int = Field(4, ge=1, le=100, description="SMTP connections that may be open at the same time.")
     smtp_messages_per_connection: int = Field(
         100, ge=1, description="Messages after which an SMTP connection is closed and opened again."
     )
@@ -212,25 +212,34 @@ class Settings(SignInSettings, BaseSettings):
     )
     heartbeat_kind: HeartbeatKind = Field(
         "auto",
-        description="`healthchecks`, `uptime-kuma`, or `plain`, which has no ping for a failure; `auto` tells them by the address.",
+        description="`healthchecks`, `uptime-kuma`, or `plain`, which has no ping for a failure; `auto` chooses by the address.",
     )
     heartbeat_every_s: int = Field(60, ge=5, le=3600, description="Seconds between two pings of `heartbeat_url`.")
 
     event_limit: int = Field(
-        MIB, ge=1024, le=64 * MIB, description="Largest body with one event, in bytes, packed and unpacked."
+        MIB,
+        ge=1024,
+        le=64 * MIB,
+        description="Largest body with one event, in bytes, both before and after decompression.",
     )
     batch_limit: int = Field(
-        16 * MIB, ge=1024, le=256 * MIB, description="Largest body with many events, in bytes, packed and unpacked."
+        16 * MIB,
+        ge=1024,
+        le=256 * MIB,
+        description="Largest body with many events, in bytes, both before and after decompression.",
     )
     batch_events: int = Field(10_000, ge=1, le=100_000, description="Most events in one batch.")
     log_limit: int = Field(
         64 * 1024,
         ge=1024,
         le=MIB,
-        description="Longest log kept of one event, in bytes; of a longer one head and tail are kept.",
+        description="Longest log of one event that is kept, in bytes; of a longer one the beginning and the end are kept.",
     )
     intake_queue: int = Field(
-        20_000, ge=100, le=1_000_000, description="Events waiting for the next commit; beyond it 503 is answered."
+        20_000,
+        ge=100,
+        le=1_000_000,
+        description="Largest number of events that wait for the next commit; beyond it, requests get 503.",
     )
     job_metrics_most: int = Field(
         100_000,
@@ -242,7 +251,7 @@ class Settings(SignInSettings, BaseSettings):
         30_000,
         ge=1,
         le=1_000_000_000,
-        description="Events that one key may send in a minute; beyond it, what is not a failure is answered 429. A key can have its own limit, of this and of the next three.",
+        description="Events that one key may send in a minute; beyond it, events that report no problem get 429. A key can have a limit of its own for this and for the next three settings.",
     )
     key_new_agents_an_hour: int = Field(
         1_000, ge=1, le=1_000_000_000, description="Agents that one enrolment key may create in an hour."
@@ -254,7 +263,7 @@ class Settings(SignInSettings, BaseSettings):
         8 * 1024 * MIB,
         ge=MIB,
         le=10**15,
-        description="Bytes of reports, unpacked, that one key may send in a day (UTC).",
+        description="Bytes of reports, after decompression, that one key may send in a day (UTC).",
     )
 
     mail_in_port: int | None = Field(
@@ -268,13 +277,13 @@ class Settings(SignInSettings, BaseSettings):
         10 * MIB,
         ge=10 * 1024,
         le=64 * MIB,
-        description="Largest mail that is received, in bytes; of its text, as much as the log's limit is kept.",
+        description="Largest mail that is received, in bytes; of its text at most `log_limit` bytes are kept.",
     )
     mail_in_connections: int = Field(
         200,
         ge=10,
         le=10_000,
-        description="Connections to the mail listener at once, a fifth of them only for addresses that sent a valid mail within 8 days. When all are taken, the oldest that has named none of our addresses makes room.",
+        description="Connections to the mail listener that may be open at the same time, a fifth of them only for addresses that sent a valid mail within 8 days. When this number is reached, a new connection replaces the oldest one that has named no valid address of Tocsin.",
     )
     mail_in_connections_per_address: int = Field(
         50, ge=1, le=10_000, description="The same for one address, of IPv6 for one network of 64 bits."
@@ -296,7 +305,7 @@ class Settings(SignInSettings, BaseSettings):
         15,
         gt=0,
         le=1440,
-        description="Minutes that an alert waits for a transport before the recipient's next one is taken, if there is one.",
+        description="Minutes that an alert waits for a transport before the recipient's next one is used, if there is one.",
     )
     disk_free: Annotated[str, AfterValidator(read_limit)] | None = Field(
         None,
@@ -307,16 +316,16 @@ class Settings(SignInSettings, BaseSettings):
         16,
         ge=0,
         le=1024,
-        description="Room in MiB that is kept next to the embedded SQLite, so that a full disk can still be reported; at most a twentieth of the disk, 0 keeps none.",
+        description="Disk space in MiB that is reserved next to the embedded SQLite, so that a full disk can still be reported; at most a twentieth of the disk; 0 reserves none.",
     )
     keep_events_days: int = Field(
-        90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
+        90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and daily sums are kept longer."
     )
     keep_history_days: int = Field(
         400,
         ge=15,
         le=36_500,
-        description="Days that runs, daily roll-ups, closed alerts, notices, messages, mail files and the audit log are kept.",
+        description="Days that runs, daily sums, closed alerts, notices, messages, mail files and the audit log are kept.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -8,7 +8,7 @@ from app.compose import mime, transport_test_mail
 from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.deliver.transports import build_programs, build_transports
 from app.deliver.transports.http_caller import MASK
 from app.domain.attempt import Sent, outcome_name
@@ -44,7 +44,7 @@ def build_trial(context: AppContext, to: Address, recipient_id: str) -> Parcel:
     """Return a test message for an address."""
     now, base_url, sender = context.clock(), context.settings.public_url, context.settings.mail_from
     parcel_id = new_id("msg")
-    message_id = f"<{parcel_id}@{id_domain(sender)}>"
+    message_id = message_id_header(parcel_id, sender)
     if to.transport in KEEPS_STATES:
         body = transport_test_mail.example_alerts(now, base_url)
     elif takes_json(to.transport):

@@ -39,14 +39,14 @@ OPENING = """# Settings
 
 <!-- Written from app/core/settings.py; do not edit. To write it again: .venv/bin/python -m tests.support.settings_page -->
 
-Every setting has a default: none must be set. Nonsense is refused at start, with the setting's name. So is a name that does not exist.
+Every setting has a default: none must be set. If a value is invalid, or a name does not exist, the start fails with an error that names the setting.
 
 There are three places for a setting. The first one that has it is used:
 
 1. An environment variable, as named below: `TOCSIN_PORT=8080`.
-2. For a secret: a file that holds it, named by the variable with `_FILE` added, as Docker and systemd hand secrets over. These are marked *or file*.
-3. A TOML file, named by `TOCSIN_CONFIG`; without that name, `tocsin.toml` in the folder `TOCSIN_VAR_DIR` (`var/tocsin.toml`) if it exists, where `tocsin setup mail`
-   writes. There the names are in lower case and without `TOCSIN_`:
+2. For a secret: a file that holds it, named by the variable with `_FILE` added, as Docker and systemd pass secrets. These settings are marked *or file*.
+3. A TOML file, named by `TOCSIN_CONFIG`; without that name, `tocsin.toml` in the folder `TOCSIN_VAR_DIR` (`var/tocsin.toml`) if it exists; `tocsin setup mail` writes
+   to it. There the names are in lower case and without `TOCSIN_`:
 
 ```toml
 port = 8080
@@ -54,7 +54,7 @@ database_url = "postgresql://tocsin:password@db.example.org/tocsin"
 smtp_url = "smtp://user:password@mail.example.org:587?tls=starttls"
 ```
 
-A change is used from the next start on. Retention can also be set over the API, which then replaces these settings (see
+A change takes effect at the next start. Retention can also be set by the API; its values then apply in place of these settings (see
 [scale.md](scale.md#how-long-things-are-kept)).
 """
 

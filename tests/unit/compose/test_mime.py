@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.compose import alert_mail, mime, summary_mail
 from app.compose.render import RenderedMail
-from app.core.mail_address import id_domain
+from app.core.mail_address import message_id_header
 from app.domain.alert import AlertKind
 from app.domain.mail_views import Section
 from app.domain.notice import NoticeKind
@@ -285,6 +285,6 @@ def test_outlooks_index_is_shared_by_a_conversation_and_sorts_by_time() -> None:
 
 
 def test_a_sender_whose_domain_is_not_ascii_has_an_ascii_message_id() -> None:
-    assert id_domain("Tocsin <tocsin@bücher.example>") == "xn--bcher-kva.example"
-    mail = read(build(MAIL, sender="tocsin@bücher.example", message_id=f"<a@{id_domain('tocsin@bücher.example')}>"))
+    assert message_id_header("msg_1", "Tocsin <tocsin@bücher.example>") == "<msg_1@xn--bcher-kva.example>"
+    mail = read(build(MAIL, sender="tocsin@bücher.example", message_id=message_id_header("a", "tocsin@bücher.example")))
     assert str(mail["Message-ID"]).isascii()
