@@ -20,7 +20,7 @@ from app.domain.event import (
     Phase,
     RunOutcome,
     Severity,
-    job_of,
+    job_name_of,
 )
 from app.domain.mail_rule import MailRule
 from app.domain.run import run_key_of
@@ -178,7 +178,7 @@ def _taught_event(text: ReportedText, outcome: RunOutcome, rule: MailRule, by: E
         occurred_at=ended_at or of.occurred_at,
         received_at=by.at,
         kind=EventKind.TAUGHT,
-        job=job_of(reported) or of.activity.value,
+        job=job_name_of(reported) or of.activity.value,
         run=of.run,
         activity=of.activity,
         phase=Phase.FINISHED,

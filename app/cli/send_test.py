@@ -1,7 +1,6 @@
 """`tocsin send-test`: sends one test message at once and prints how the other side answered."""
 
 import asyncio
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,28 +16,11 @@ from app.core.unseen import plain_name
 from app.core.wakeups import Wakeups
 from app.deliver.transports.remedies import remedy_of
 from app.domain.recipient import Address, Recipient, shown_address
+from app.domain.transport_options import OwnTransport
 from app.store.engine import only_process, open_engines
 from app.store.repository import Window
 from app.store.routing import RECIPIENTS, TransportTest, page_recipients, save_transport_test
 from app.store.transactions import Database
-
-
-class Kind(StrEnum):
-    """What can be tested from here; `mapi` is tested by its relay."""
-
-    SMTP = "smtp"
-    GRAPH = "graph"
-    WEBHOOK = "webhook"
-    FILE = "file"
-    ALERTMANAGER = "alertmanager"
-    PAGERDUTY = "pagerduty"
-    OPSGENIE = "opsgenie"
-    SYSLOG = "syslog"
-    SNMP = "snmp"
-    ICINGA2 = "icinga2"
-    NAGIOS = "nagios"
-    ZABBIX = "zabbix"
-    APPRISE = "apprise"
 
 
 def send_test(
@@ -50,7 +32,7 @@ def send_test(
         typer.Option("--recipient", help="Id or name of a stored recipient: each of its transports is tested."),
     ] = None,
     transport: Annotated[
-        Kind | None,
+        OwnTransport | None,
         typer.Option(help="Transport to send it with. Default: smtp; with --recipient all of its transports."),
     ] = None,
 ) -> None:
@@ -62,7 +44,7 @@ def send_test(
     if recipient is not None:
         is_sent = asyncio.run(_test_recipient(settings, recipient, transport))
     else:
-        is_sent = asyncio.run(_test_address(settings, (transport or Kind.SMTP).value, to or ""))
+        is_sent = asyncio.run(_test_address(settings, transport or "smtp", to or ""))
     if not is_sent:
         raise typer.Exit(1)
 
@@ -76,14 +58,14 @@ async def _test_address(settings: Settings, transport: str, to: str) -> bool:
     return _show(trial, seconds)
 
 
-async def _test_recipient(settings: Settings, named: str, only: Kind | None) -> bool:
+async def _test_recipient(settings: Settings, named: str, only: OwnTransport | None) -> bool:
     """Test each transport of a recipient, the first choice first, or only those of one kind; return whether all were sent."""
     from app.http.trial_message import send_trial  # noqa: PLC0415  (see serve.py)
 
     trials, all_sent = [], True
     async with open_context(settings) as context:
         found = await _find(context, named)
-        addresses = [one for one in found.transports if only is None or one.transport == only.value]
+        addresses = [one for one in found.transports if only is None or one.transport == only]
         if not addresses:
             raise BadInput(f"--transport: the recipient {found.name} has no transport {only}")
         for address in addresses:

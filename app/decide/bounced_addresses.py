@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.context import AppContext
-from app.domain.bounced_address import BouncedAddress, address_event, job_of
+from app.domain.bounced_address import BouncedAddress, address_event, job_name_of_address
 from app.domain.recipient import Recipient
 from app.domain.service_event import AGENT
 from app.store import returned_mails
@@ -61,7 +61,7 @@ async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipie
     agents = await find_or_create_agents(tx, {(customer_id, AGENT) for customer_id in customers if customer_id}, now)
     # What was reported ends where it was reported, also if no recipient has the address any more.
     reported = {(customer_id, agent_id) for (customer_id, _), agent_id in agents.items()}
-    for customer_id, agent_id in reported or await returned_mails.reporting_agents(tx, job_of(address)):
+    for customer_id, agent_id in reported or await returned_mails.reporting_agents(tx, job_name_of_address(address)):
         theirs = [it for it in having if (it.customer_id or first) == customer_id]
         event = address_event(one, theirs, customer_id, agent_id, now, is_well=is_over)
         await insert_clock_events(tx, [event])

@@ -24,7 +24,7 @@ from app.decide.until_fixed import end_fixed, is_well_again
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
-from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of, outcome_of
+from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_name_of, outcome_of
 from app.domain.job import Job, history_order, overrun_since, restore_state
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
@@ -100,7 +100,7 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
     """Fold and save; return also the ids of the events that are postponed."""
     by_name: dict[JobName, list[Event]] = {}
     for event in events:
-        if event.kind is not EventKind.SILENT and (job_name := job_of(event)) is not None:
+        if event.kind is not EventKind.SILENT and (job_name := job_name_of(event)) is not None:
             key = JobName(event.customer_id, event.agent_id, job_name, event.activity.value)
             by_name.setdefault(key, []).append(event)
     reported = {name for name, of_job in by_name.items() if not all(event.kind in _NEVER_NEW for event in of_job)}

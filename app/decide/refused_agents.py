@@ -36,7 +36,7 @@ async def tick(context: AppContext) -> bool:
 
 
 async def _is_news(tx: ReadTx, key: Key, now: datetime) -> bool:
-    job = await find_job(tx, JobFilters(customer_id=key.customer_id, name=job_of(key)))
+    job = await find_job(tx, JobFilters(customer_id=key.customer_id, name=job_name_of_key(key)))
     if is_over(key, now):
         return job is not None and job.state is not JobState.OK
     is_reported = job is not None and job.last_came_at is not None and job.state is not JobState.OK
@@ -48,7 +48,7 @@ def is_over(key: Key, now: datetime) -> bool:
     return key.revoked_at is not None or key.refused_at is None or now - key.refused_at >= OVER_AFTER
 
 
-def job_of(key: Key) -> str:
+def job_name_of_key(key: Key) -> str:
     """Return the name of the job under which a key's refusals are reported."""
     return f"enrolment key {key.name}"[:170] + f" {key.id[-6:]}"
 
@@ -61,7 +61,7 @@ def refusal_event(key: Key, agent_id: str, now: datetime) -> Event:
     return service_event(
         (key.customer_id or "", agent_id),
         refused_agents_key(key.id, at, is_over=over),
-        job_of(key),
+        job_name_of_key(key),
         "it has refused nothing for a day, or was revoked" if over else trouble,
         now,
         is_well=over,

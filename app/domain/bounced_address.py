@@ -90,7 +90,7 @@ def first_usable(addresses: Sequence[Address], passed_over: Collection[str], *, 
     )
 
 
-def job_of(address: str) -> str:
+def job_name_of_address(address: str) -> str:
     """Return the job under which an address is reported."""
     return f"{JOB_PREFIX}{address}"[:200]
 
@@ -111,7 +111,7 @@ def address_event(
     )
     well = f"Mail to {one.address} no longer comes back." if having else f"No recipient has {one.address} any more."
     key, message = bounced_address_key(customer_id, one.address, now), well if is_well else failure
-    return service_event((customer_id, agent_id), key, job_of(one.address), message, now, is_well=is_well)
+    return service_event((customer_id, agent_id), key, job_name_of_address(one.address), message, now, is_well=is_well)
 
 
 def unreachable(recipients: Sequence[Recipient], bounced: Sequence[BouncedAddress]) -> frozenset[str]:

@@ -127,7 +127,7 @@ def is_time_proven(event: Event) -> bool:
     return SENT_AT in event.extra or event.received_at - event.occurred_at <= PROMPT
 
 
-def job_of(event: Event) -> str | None:
+def job_name_of(event: Event) -> str | None:
     """Return the job that the event is about: the one that it names, or its activity where it ends a run without naming a job."""
     if event.job is not None:
         return event.job

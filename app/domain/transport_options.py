@@ -6,6 +6,7 @@ Secrets are sealed: only `core/secret.py` can read them, with the server secret.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 _SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|credential|api-?key|signature", re.IGNORECASE)
 
@@ -165,7 +166,24 @@ OPTIONS: Mapping[str, type[TransportOptions]] = {
     "zabbix": ZabbixOptions,
     "apprise": AppriseOptions,
 }
-PROGRAM_TRANSPORTS = ("webhook", *OPTIONS)
+PROGRAM_TRANSPORTS = tuple(OPTIONS)
+# By which this service sends. The relay sends by `mapi`, from a Windows host.
+OwnTransport = Literal[
+    "smtp",
+    "graph",
+    "webhook",
+    "file",
+    "alertmanager",
+    "pagerduty",
+    "opsgenie",
+    "syslog",
+    "snmp",
+    "icinga2",
+    "nagios",
+    "zabbix",
+    "apprise",
+]
+AnyTransport = Literal[OwnTransport, "mapi"]
 _LONGEST_REFRESH_S = 3600
 
 

@@ -182,7 +182,7 @@ async def _ranges(tx: ReadTx, filters: EventFilters, origin: _Origin) -> IndexRa
 
 
 def _is_of_job(name: str) -> ColumnElement[bool]:
-    """Tell whether an event is of a job of this name; the same as `domain.event.job_of`."""
+    """Tell whether an event is of a job of this name; the same as `domain.event.job_name_of`."""
     [names_it] = tested(events, job=name)
     if name not in _ACTIVITIES:
         return names_it

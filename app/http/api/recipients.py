@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, ValidationError, model_validator
@@ -19,6 +19,7 @@ from app.deliver.transports.webhook import signing_secret
 from app.domain.message import takes_json
 from app.domain.person import Role
 from app.domain.recipient import Address, Recipient, shown_address
+from app.domain.transport_options import AnyTransport
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     CreatedAt,
@@ -56,22 +57,7 @@ _TRANSPORTS = "First choice first; the next is used when one cannot send."
 class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
     """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for transports to programs."""
 
-    transport: Literal[
-        "smtp",
-        "graph",
-        "webhook",
-        "file",
-        "mapi",
-        "alertmanager",
-        "pagerduty",
-        "opsgenie",
-        "syslog",
-        "snmp",
-        "icinga2",
-        "nagios",
-        "zabbix",
-        "apprise",
-    ] = Field(description="How it is sent.")
+    transport: AnyTransport = Field(description="How it is sent.")
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
         description=(

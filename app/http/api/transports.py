@@ -19,7 +19,7 @@ from app.domain.canary import TIMES_OVER
 from app.domain.message import takes_json
 from app.domain.notice import URGENCY_ALERT, Notice, NoticeKind, NoticeState
 from app.domain.recipient import Address
-from app.domain.transport_options import PROGRAM_TRANSPORTS
+from app.domain.transport_options import PROGRAM_TRANSPORTS, OwnTransport
 from app.http.api.canaries import MailTimesOut
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutModel, StrictModel, example
@@ -33,24 +33,7 @@ from app.store.routing import RECIPIENTS, last_transport_tests, transport_queues
 
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
-TransportPath = Annotated[
-    Literal[
-        "smtp",
-        "graph",
-        "webhook",
-        "file",
-        "alertmanager",
-        "pagerduty",
-        "opsgenie",
-        "syslog",
-        "snmp",
-        "icinga2",
-        "nagios",
-        "zabbix",
-        "apprise",
-    ],
-    Path(description="Which transport."),
-]
+TransportPath = Annotated[OwnTransport, Path(description="Which transport.")]
 
 
 class TransportTestOut(OutModel):
