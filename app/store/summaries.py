@@ -10,19 +10,37 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import new_id
 from app.core.log import log
+from app.domain.alert import AlertKind
 from app.domain.event import RunOutcome
+from app.domain.job import JobState
 from app.domain.job_status import ShownState
 from app.domain.summary_schedule import SummarySchedule
 from app.store.job_states import IS_COUNTED, joined_jobs, state_at
 from app.store.jobs import WITHOUT_EXPECTATION, job_matches
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables import jobs, runs
+from app.store.tables import agents, alerts, customers, jobs, runs
 from app.store.tables_managed import summaries, summary_gaps, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
@@ -204,6 +222,7 @@ async def gaps_since(tx: ReadTx, moment: datetime) -> list[SummaryGap]:
     return [SummaryGap(row.name, row.first_number, row.last_number, row.noticed_at) for row in rows]
 
 
+_COUNTED = ("expected", "heard", "without_expectation", "unconfirmed")
 SHORT_PERIOD = timedelta(hours=26)  # a day, also the one on which clocks are put back: its runs are not counted apart
 STRIP_DAYS, MOST_STRIP_DAYS = 14, 62
 
@@ -249,14 +268,97 @@ def scope_of(schedule: SummarySchedule, start: datetime, end: datetime) -> Summa
     )
 
 
-def job_states(scope: SummaryScope) -> Mapping[str, ColumnElement[bool]]:
-    """Return the condition of each state that a summary counts; a job has exactly one of them."""
-    shown = state_at(scope.end)
-    return {state.value: shown == state.value for state in ShownState}
+@dataclass(frozen=True, slots=True)
+class SummaryJobs:
+    """The jobs of a summary: how many are in each state, what was expected, and the ids of those that each section lists, in their order."""
+
+    states: Mapping[str, int]
+    expected: int
+    heard: int
+    without_expectation: int
+    unconfirmed: int
+    listed: Mapping[str, tuple[str, ...]]
+
+    @property
+    def total(self) -> int:
+        """Return how many jobs there are."""
+        return sum(self.states.values())
 
 
-def job_counts(scope: SummaryScope) -> Select[Any]:
-    """Return the query that counts the jobs of each state, those that were expected, and those of them that reported.
+async def read_jobs(tx: ReadTx, scope: SummaryScope, most: Mapping[str, int]) -> SummaryJobs:
+    """Count the jobs of a summary, and list those of each section: a state, or `recovered`. `most` names the sections and how many each lists."""
+    states: dict[str, int] = {}
+    sums = dict.fromkeys(_COUNTED, 0)
+    listed: dict[str, list[tuple[int, str]]] = {title: [] for title in most}
+    for row in await tx.connection.execute(_jobs_query(scope, most)):
+        if row.id is not None:
+            listed[row.title].append((row.place, row.id))
+            continue
+        states[row.title] = row.jobs
+        for name in _COUNTED:
+            sums[name] += getattr(row, name)
+    return SummaryJobs(
+        states, **sums, listed={title: tuple(job_id for _, job_id in sorted(found)) for title, found in listed.items()}
+    )
+
+
+def _jobs_query(scope: SummaryScope, most: Mapping[str, int]) -> CompoundSelect[Any]:
+    """Return the query of the counts of each state (rows without an id) and of the jobs that each section lists.
+
+    The state of a job is worked out once for all of them, apart from the joins and orders of the lists: PostgreSQL takes so long an
+    expression for so costly that it does not care how it joins, and compared each job with each agent.
+    """
+    # What a person dismissed did not recover.
+    is_excused = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
+    expected, reported = _expected(scope)
+    counted = (
+        case((expected, 1), else_=0),
+        case((and_(expected, reported), 1), else_=0),
+        case((WITHOUT_EXPECTATION, 1), else_=0),
+        case((jobs.c.proposed_expectation.is_not(None), 1), else_=0),
+    )
+    judged = joined_jobs(
+        jobs.c.id,
+        state_at(scope.end).label("state"),
+        is_excused.label("is_excused"),
+        jobs.c.failing_since,
+        customers.c.name.label("customer"),
+        agents.c.name.label("agent"),
+        jobs.c.name.label("job"),
+        *(number.label(name) for name, number in zip(_COUNTED, counted, strict=True)),
+    )
+    standing = judged.where(scope.matches).cte("standing").prefix_with("MATERIALIZED")
+    recovered = select(alerts.c.subject_id).where(
+        alerts.c.closed_at >= scope.start,
+        alerts.c.closed_at < scope.end,
+        alerts.c.kind.in_((AlertKind.FAILED, AlertKind.MISSED)),
+    )
+    was_well = and_(standing.c.state == ShownState.OK.value, ~standing.c.is_excused, standing.c.id.in_(recovered))
+    counts = select(
+        standing.c.state.label("title"),
+        null().label("id"),
+        literal(0).label("place"),
+        func.count().label("jobs"),
+        *(func.sum(standing.c[name]).label(name) for name in _COUNTED),
+    ).group_by(standing.c.state)
+    lists = [
+        _first_of(standing, title, was_well if title == "recovered" else standing.c.state == title, number)
+        for title, number in most.items()
+    ]
+    return union_all(counts, *lists)
+
+
+def _first_of(standing: CTE, title: str, condition: ColumnElement[bool], number: int) -> Select[Any]:
+    """Return the query of the first jobs of one section, with their places."""
+    order = ("failing_since", "customer", "agent", "job")
+    first = select(standing.c.id, *(standing.c[name] for name in order)).where(condition)
+    some = first.order_by(*(standing.c[name] for name in order)).limit(number).subquery()
+    place = func.row_number().over(order_by=[some.c[name] for name in order])
+    return select(literal(title), some.c.id, place, literal(0), *(literal(0) for _ in _COUNTED))
+
+
+def _expected(scope: SummaryScope) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions of the jobs that were expected, and of those that reported.
 
     Expected are the jobs that fell due and, where no slot of a job was judged yet, those that reported or seem to be regular:
     so no more jobs are heard from than expected.
@@ -277,15 +379,7 @@ def job_counts(scope: SummaryScope) -> Select[Any]:
     ran_earlier = exists().where(runs.c.job_id == jobs.c.id, runs.c.ended_at >= earlier, runs.c.ended_at < before)
     seems_regular = and_(WITHOUT_EXPECTATION, jobs.c.last_came_at >= before, ran_earlier)
     expected = or_(fell_due, and_(jobs.c.last_due_at.is_(None), or_(reported, seems_regular)))
-    counted = {
-        **job_states(scope),
-        "expected": expected,
-        "heard": and_(expected, reported),
-        "without_expectation": WITHOUT_EXPECTATION,
-        "unconfirmed": jobs.c.proposed_expectation.is_not(None),
-    }
-    sums = [func.sum(case((condition, 1), else_=0)).label(name) for name, condition in counted.items()]
-    return joined_jobs(func.count().label("jobs"), *sums).where(scope.matches)
+    return expected, reported
 
 
 def _within_period(

@@ -20,7 +20,7 @@ from app.domain.matcher import read_matcher
 from app.domain.summary_schedule import SummarySchedule
 from app.store.fleet import count_states
 from app.store.job_states import JobChoice, count_jobs, each_standing, page_standings
-from app.store.summaries import job_counts, scope_of
+from app.store.summaries import read_jobs, scope_of
 from app.store.tables import agents, alerts, jobs, runs
 from app.store.tables_managed import rules
 from tests.support.context import SystemUnderTest, open_system
@@ -127,16 +127,15 @@ async def compare(system: SystemUnderTest) -> None:
             "status": await count_jobs(tx, every, now),
             "status by matcher": await count_jobs(tx, matching, now),
             "page": total_of(one.counts for one in await count_states(tx, None, now)),
-            "summary": (
-                await tx.connection.execute(job_counts(scope_of(schedule, now - timedelta(days=1), now)))
-            ).one(),
         }
+        in_summary = await read_jobs(tx, scope_of(schedule, now - timedelta(days=1), now), {})
     every_job = [job for job in await system.rows(jobs) if job.id in listed]
     assert listed == {job.id: await state_by_runs(system, job, now) for job in every_job}
     assert scraped == listed
     numbers = {state: Counter(listed.values())[state] for state in STATES}
     for name, counts in counted.items():
         assert {state: getattr(counts, state) or 0 for state in STATES} == numbers, name
+    assert {state: in_summary.states.get(state, 0) for state in STATES} == numbers
 
 
 HANGS = [
