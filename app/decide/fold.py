@@ -5,11 +5,12 @@ forward; after an event that is late, or that changes a run that had ended, the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.core.ids import new_id
+from app.core.replacing import replace
 from app.domain.announced_run import announced_run_in, announced_slot
 from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outcome_of
 from app.domain.expectation import next_slot, overdue_time, too_long_at

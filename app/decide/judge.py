@@ -1,10 +1,11 @@
 """Folds a batch of claimed events and decides what changed: from events to alerts and notices, in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.core.ids import new_id
+from app.core.replacing import replace
 from app.decide.fold import FoldedJob, fold_job
 from app.decide.notify import NoticeRequest, load_routing, notify, notify_closed
 from app.decide.rules import (

@@ -1,10 +1,11 @@
 """An agent: a program on a host that makes and reports backups; and what its reports show about its clock. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from app.core.replacing import replace
 from app.domain.event import CLOCK_OFFSET_S, PROMPT, SENT_AT, Event
 
 

@@ -5,10 +5,11 @@ The state is a function of the set of ended runs, ordered by their end. `apply_r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from app.core.replacing import replace
 from app.domain.announced_run import AnnouncedRun
 from app.domain.event import PROVEN, Activity, RunOutcome
 from app.domain.expectation import Expectation

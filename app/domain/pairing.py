@@ -6,9 +6,10 @@ So a new or changed run affects its own pair and that of the next end, and nothi
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from app.core.replacing import replace
 from app.domain.event import Event, EventKind, Phase, RunOutcome, outcome_of
 from app.domain.job import HistoryOrder, Job, history_order
 from app.domain.run import SINGLE_EVENT, Run, run_key_of

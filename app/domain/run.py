@@ -1,9 +1,10 @@
 """A run: one execution of a job, merged from its events in any order of arrival. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from app.core.replacing import replace
 from app.domain.dedupe import TAUGHT
 from app.domain.event import TAUGHT_EVENT, TAUGHT_RUN, Event, EventKind, Phase, RunOutcome, Severity, outcome_of
 
