@@ -30,20 +30,9 @@ _LOCK = Prepared(
         select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "ids")).order_by(agents.c.id).with_for_update()
     )
 )
-_SAVE_HEARD = Prepared(
-    lambda _: (
-        update(agents)
-        .where(agents.c.id == bindparam("of_id"))
-        .values(
-            last_heard_at=bindparam("heard"),
-            last_proven_at=bindparam("proven"),
-            silent_at=bindparam("silent"),
-            silent_since=bindparam("silent_since"),
-            clock_offset_s=bindparam("clock_offset"),
-            clock_off_at=bindparam("clock_off"),
-        )
-    )
-)
+_HEARD = ("last_heard_at", "last_proven_at", "silent_at", "silent_since", "clock_offset_s", "clock_off_at")
+_SAVE_HEARD = Prepared(lambda db: db.update_each(agents, "id", _HEARD))
+_heard_values = AGENTS.mapping.writer(_HEARD)
 
 
 async def page_agents(
@@ -110,21 +99,7 @@ async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
     """Save when agents reported last, when they count as silent, and what their reports show of their clock."""
-    await tx.change_each(
-        _SAVE_HEARD,
-        [
-            {
-                "of_id": a.id,
-                "heard": a.last_heard_at,
-                "proven": a.last_proven_at,
-                "silent": a.silent_at,
-                "silent_since": a.silent_since,
-                "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
-                "clock_off": a.clock_off_at,
-            }
-            for a in heard
-        ],
-    )
+    await tx.change_each(_SAVE_HEARD, [{**_heard_values(agent), "of_id": agent.id} for agent in heard])
 
 
 _PAST_LIMIT = Prepared(

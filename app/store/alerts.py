@@ -56,7 +56,7 @@ def _build_save(names: tuple[str, ...], _: Builder) -> Update:
 
 
 _OPEN = Prepared(_build_open)
-_INSERT = Prepared(lambda db: db.insert(alerts).values({name: bindparam(name) for name in STORED}))
+_INSERT = Prepared(lambda db: db.insert_each(alerts, STORED))
 _SAVE_REPEAT = Prepared(partial(_build_save, _REPEATED))
 _CLOSE = Prepared(partial(_build_save, ("closed_at", "closed_reason")))
 _ENDED = Prepared(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import Column, ColumnElement, and_, case, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import first_id_at
@@ -219,11 +219,7 @@ async def newest_events(
 
 
 _MARK_FOLDED = Prepared(lambda db: update(events).where(db.one_of(events.c.id, "ids")).values(state="folded"))
-_MARK_FOLDED_INTO_RUN = Prepared(
-    lambda _: (
-        update(events).where(events.c.id == bindparam("of_event")).values(state="folded", run_id=bindparam("of_run"))
-    )
-)
+_MARK_FOLDED_INTO_RUN = Prepared(lambda db: db.update_each(events, "id", ("run_id",)).values(state="folded"))
 
 
 async def received_times(tx: ReadTx, event_ids: Collection[str]) -> Mapping[str, datetime]:
@@ -253,7 +249,7 @@ async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict
     if plain:
         await tx.change(_MARK_FOLDED, ids=plain)
     await tx.change_each(
-        _MARK_FOLDED_INTO_RUN, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
+        _MARK_FOLDED_INTO_RUN, [{"of_id": event_id, "run_id": run_id} for event_id, run_id in run_of.items()]
     )
 
 

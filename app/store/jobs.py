@@ -19,7 +19,6 @@ from sqlalchemy import (
     select,
     text,
     true,
-    update,
 )
 
 from app.core.ids import new_id
@@ -119,21 +118,12 @@ def _build_lock_by_name(db: Builder) -> Select[Values]:
 
 
 _LOCK_BY_NAME = Prepared(_build_lock_by_name)
+_OF_NEW_JOB = {"labels": {}, "state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0}
 _INSERT = Prepared(
-    lambda db: (
-        db.insert(jobs)
-        .values({name: bindparam(name) for name in ("id", *JobName._fields, "created_at")})
-        .values(labels={}, state=JobState.NEW, failures_in_row=0, warnings_in_row=0, missed_in_row=0)
-        .on_conflict_do_nothing()
-    )
+    lambda db: db.insert_each(jobs, ("id", *JobName._fields, "created_at"), **_OF_NEW_JOB).on_conflict_do_nothing()
 )
-_SAVE = Prepared(
-    lambda _: (
-        update(jobs)
-        .where(jobs.c.id == bindparam("of_id"))
-        .values({name: bindparam(name, type_=jobs.c[name].type) for name in SAVED})
-    )
-)
+_SAVE = Prepared(lambda db: db.update_each(jobs, "id", SAVED))
+_saved_values = JOBS.mapping.writer(SAVED)
 
 
 async def page_jobs(tx: ReadTx, filters: JobFilters, window: Window) -> Page[Job]:
@@ -187,7 +177,7 @@ async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, 
 
 async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     """Save the state of jobs; what administrators edit (the expectation) stays as it is."""
-    await tx.change_each(_SAVE, [{**JOBS.mapping.write(job), "of_id": job.id} for job in changed])
+    await tx.change_each(_SAVE, [{**_saved_values(job), "of_id": job.id} for job in changed])
 
 
 def _build_overdue(_: Builder) -> Select[Values]:

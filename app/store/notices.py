@@ -79,9 +79,7 @@ def _build_save_group_time(db: Builder) -> Executable:
 
 _GROUP_TIMES = Prepared(_build_group_times)
 _SAVE_GROUP_TIME = Prepared(_build_save_group_time)
-_INSERT = Prepared(
-    lambda db: db.insert(notices).values({name: bindparam(name) for name in Notice.__slots__}).on_conflict_do_nothing()
-)
+_INSERT = Prepared(lambda db: db.insert_each(notices, Notice.__slots__).on_conflict_do_nothing())
 _SUPPRESS_WAITING = Prepared(
     lambda _: (
         update(notices)

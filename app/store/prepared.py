@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     DateTime,
     Dialect,
@@ -21,14 +22,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
     any_,
     bindparam,
+    cast,
     func,
+    literal,
     literal_column,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import TypeEngine
 
@@ -44,6 +49,7 @@ class Builder:
 
     is_sqlite: bool
     tables: dict[str, int] = field(default_factory=dict)  # name of the parameter -> number of columns
+    arrays: dict[str, TypeEngine[Any]] = field(default_factory=dict)  # name of the parameter -> type of its elements
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an insert that knows ON CONFLICT."""
@@ -64,6 +70,36 @@ class Builder:
             for place, kind in enumerate(columns.values())
         )
         return func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+
+    def insert_each(self, table: Table, names: Sequence[str], **constants: object) -> sqlite.Insert | postgresql.Insert:
+        """Return an insert of rows for `change_each`: of the columns `names`, and others that are the same in each row.
+
+        On PostgreSQL it is one statement for all rows, which takes the server half of the time of one for each row.
+        """
+        if self.is_sqlite:
+            return sqlite.insert(table).values({name: bindparam(name) for name in names}).values(constants)
+        rows = self._rows({name: table.c[name].type for name in names})
+        same = (literal(value, table.c[name].type) for name, value in constants.items())
+        return postgresql.insert(table).from_select([*names, *constants], select(*rows, *same))
+
+    def update_each(self, table: Table, key: str, names: Sequence[str]) -> Update:
+        """Return an update of rows for `change_each`: the columns `names` of those whose `key` is the parameter `of_<key>`, each at most once.
+
+        On PostgreSQL it is one statement for all rows, as `insert_each`.
+        """
+        of_key = f"of_{key}"
+        if self.is_sqlite:
+            values: dict[str, Any] = {name: bindparam(name, type_=table.c[name].type) for name in names}
+            return update(table).where(table.c[key] == bindparam(of_key)).values(values)
+        wanted, *new = self._rows({of_key: table.c[key].type, **{name: table.c[name].type for name in names}})
+        return update(table).where(table.c[key] == wanted).values(dict(zip(names, new, strict=True)))
+
+    def _rows(self, types: Mapping[str, TypeEngine[Any]]) -> list[ColumnElement[Any]]:
+        """Return the columns of a table of PostgreSQL whose parameters are arrays, one a column."""
+        self.arrays |= types
+        arrays = (bindparam(name, type_=ARRAY(_element_of(kind))) for name, kind in types.items())
+        rows = func.unnest(*arrays).table_valued(*types, name="rows").render_derived()
+        return [cast(rows.c[name], JSONB) if isinstance(kind, JSON) else rows.c[name] for name, kind in types.items()]
 
     def one_of(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
         """Return the condition that a column has one of the texts of a parameter that is a list."""
@@ -90,6 +126,13 @@ class Builder:
 _POSTGRES_TYPES: dict[Any, Any] = {String: Text, Utc: DateTime(timezone=True)}
 
 
+def _element_of(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of PostgreSQL of which an array of values for a column is. JSON is a text here."""
+    if isinstance(kind, Utc):
+        return DateTime(timezone=True)
+    return Text() if isinstance(kind, String | JSON) else kind
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     sql: str
@@ -102,6 +145,19 @@ class _Compiled:
         """Return the values in the order in which the driver takes them."""
         given = {**self.constants, **self.builder.arguments(values)}
         return [given[name] if process is None else process(given[name]) for name, process in self.parameters]
+
+    def columns(self, rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
+        """Return the values of many rows of parameters, column by column: that takes a third of the time of `arguments` for each row."""
+        found: list[list[object]] = []
+        for name, process in self.parameters:
+            values = [self.constants[name]] * len(rows) if name in self.constants else [row[name] for row in rows]
+            found.append(values if process is None else [process(value) for value in values])
+        return found
+
+    def array_arguments(self, rows: Sequence[Mapping[str, Any]]) -> list[object]:
+        """Return the values of many rows as one array a column, and the constants once, in the order in which the driver takes them."""
+        columns = zip(self.parameters, self.columns(rows), strict=True)
+        return [values[0] if name in self.constants else values for (name, _), values in columns]
 
     def read(self, rows: Iterable[Sequence[Any]]) -> list[Values]:
         """Return rows as tuples with values of Python."""
@@ -140,18 +196,32 @@ class Prepared:
         kinds = {name: bind.type for bind, name in compiled.bind_names.items()}
         parameters: list[tuple[str, _Process | None]] = []
         for name in expanded.positiontup or ():
-            kind = kinds.get(name)
-            processed = None if kind is None or isinstance(kind, ARRAY) else kind.dialect_impl(dialect)
-            parameters.append((name, None if processed is None else processed.bind_processor(dialect)))
+            kind = builder.arrays.get(name, kinds.get(name))
+            parameters.append((name, _writer_of(kind, dialect)))
         columns = statement.exported_columns if hasattr(statement, "exported_columns") else ()
         readers = [
             (place, read)
             for place, column in enumerate(columns)
             # A float is one for both drivers, and SQLAlchemy would ask for its number among PostgreSQL's types.
-            if not isinstance(column.type, Float)
-            and (read := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            if not isinstance(column.type, Float) and (read := _reader_of(column.type, dialect)) is not None
         ]
         return _Compiled(expanded.statement, parameters, constants, builder, readers)
+
+
+def _writer_of(kind: TypeEngine[Any] | None, dialect: Dialect) -> _Process | None:
+    """Return what makes values of this type ready for the driver. Times directly: SQLAlchemy's way takes three calls for each."""
+    if kind is None or isinstance(kind, ARRAY):
+        return None
+    if isinstance(kind, Utc):
+        return kind.to_sqlite if dialect.name == "sqlite" else kind.to_postgresql
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _reader_of(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
+    """Return what makes values of Python of those of the driver; None: they are. asyncpg returns times in UTC."""
+    if isinstance(kind, Utc):
+        return kind.from_sqlite if dialect.name == "sqlite" else None
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -132,6 +133,7 @@ class RowMapping(Generic[T]):
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
         self.columns: list[Column[Any]] = [table.c[field.column] for field in self._fields]
         self._names = [field.name for field in self._fields]
+        self._is_in_order = self._names == [field.name for field in fields(cls)][: len(self._names)]
         self._conversions = [
             (place, field.read, field.is_optional) for place, field in enumerate(self._fields) if field.read is not None
         ]
@@ -152,7 +154,9 @@ class RowMapping(Generic[T]):
         for place, convert, is_optional in self._conversions:
             if not (is_optional and converted[place] is None):
                 converted[place] = convert(converted[place])
-        return self._cls(**dict(zip(self._names, converted, strict=True)))
+        return (
+            self._cls(*converted) if self._is_in_order else self._cls(**dict(zip(self._names, converted, strict=True)))
+        )
 
     def unreadable(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return the columns of a row that cannot be read, each with an empty value that can."""
@@ -160,8 +164,15 @@ class RowMapping(Generic[T]):
 
     def write(self, thing: T) -> dict[str, object]:
         """Return the values of the columns."""
+        return self._write(self._fields, thing)
+
+    def writer(self, columns: Collection[str]) -> Callable[[T], dict[str, object]]:
+        """Return what returns the values of these columns only."""
+        return partial(self._write, [field for field in self._fields if field.column in columns])
+
+    def _write(self, chosen: Sequence[_Field], thing: T) -> dict[str, object]:
         values: dict[str, object] = {}
-        for field in self._fields:
+        for field in chosen:
             value = getattr(thing, field.name)
             values[field.column] = value if field.write is None or value is None else field.write(value)
         return values

@@ -90,7 +90,7 @@ class RunFilters:
 
 
 def _build_save(db: Builder) -> Executable:
-    insert = db.insert(runs).values({name: bindparam(name) for name in Run.__slots__})
+    insert = db.insert_each(runs, Run.__slots__)
     key = ["customer_id", "job_id", "run_key"]
     fresh = {name: insert.excluded[name] for name in Run.__slots__ if name not in ("id", *key)}
     return insert.on_conflict_do_update(index_elements=key, set_=fresh)
@@ -98,7 +98,7 @@ def _build_save(db: Builder) -> Executable:
 
 def _build_add_to_day(db: Builder) -> Executable:
     key = ["customer_id", "job_id", "day"]
-    insert = db.insert(job_days).values({name: bindparam(name) for name in (*key, *SUMS)})
+    insert = db.insert_each(job_days, (*key, *SUMS))
     added = {name: job_days.c[name] + insert.excluded[name] for name in SUMS}
     return insert.on_conflict_do_update(index_elements=key, set_=added)
 

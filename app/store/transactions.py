@@ -65,16 +65,19 @@ class WriteTx(ReadTx):
         return int((await driver.execute(compiled.sql, *arguments)).rpartition(" ")[2])
 
     async def change_each(self, statement: Prepared, rows: Iterable[Mapping[str, object]]) -> None:
-        """Run a prepared change once for each of these rows of values."""
+        """Run a prepared change for each of these rows of values; on PostgreSQL at once, if it is built for that."""
+        rows = list(rows)
+        if not rows:
+            return
         driver = self._driver or await self._connect()
         compiled = statement.compiled(self.connection.dialect)
-        arguments = [compiled.arguments(values) for values in rows]
-        if not arguments:
-            return
-        if compiled.builder.is_sqlite:
+        if compiled.builder.arrays:
+            await driver.execute(compiled.sql, *compiled.array_arguments(rows))
+        elif compiled.builder.is_sqlite:
+            arguments = zip(*compiled.columns(rows), strict=True)
             await driver._execute(driver._connection.executemany, compiled.sql, arguments)  # noqa: SLF001
         else:
-            await driver.executemany(compiled.sql, arguments)
+            await driver.executemany(compiled.sql, list(zip(*compiled.columns(rows), strict=True)))
 
     async def _connect(self) -> Any:  # noqa: ANN401
         raw = await self.connection.get_raw_connection()

@@ -23,17 +23,34 @@ class Utc(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401
         """Return the value to store. Raises ValueError for a naive time: its zone could not be known later."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without zone cannot be stored: {value!r}")
-        return to_micros(value) if dialect.name == "sqlite" else value
+        return self.to_sqlite(value) if dialect.name == "sqlite" else self.to_postgresql(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401
         """Return an aware time in UTC."""
-        if value is None:
-            return None
-        return from_micros(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        if value is None or dialect.name != "sqlite":
+            return None if value is None else value.astimezone(UTC)
+        return self.from_sqlite(value)
+
+    @staticmethod
+    def to_sqlite(value: datetime | None) -> int | None:
+        """Return a time as SQLite stores it."""
+        return None if value is None else to_micros(_checked(value))
+
+    @staticmethod
+    def from_sqlite(value: int | None) -> datetime | None:
+        """Return a time that SQLite stored."""
+        return None if value is None else from_micros(value)
+
+    @staticmethod
+    def to_postgresql(value: datetime | None) -> datetime | None:
+        """Return a time as the driver of PostgreSQL takes it."""
+        return None if value is None else _checked(value)
+
+
+def _checked(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError(f"a time without zone cannot be stored: {value!r}")
+    return value
 
 
 def to_micros(value: datetime) -> int:
