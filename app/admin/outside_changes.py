@@ -26,7 +26,7 @@ async def apply_outside_change(tx: WriteTx, context: AppContext, event: OutsideC
         alert = await lock_alert(tx, alert_id)
         if alert is None or alert.closed_at is not None:
             continue
-        if not await is_newest_outside_change(tx, recipient_id, alert_id, event.at, by.at):
+        if not await is_newest_outside_change(tx, recipient_id, alert_id, event, by.at):
             continue
         if event.change is OutsideChangeKind.UNACKNOWLEDGED:
             if alert.acknowledged_at is None or alert.acknowledged_by_id != recipient_id:

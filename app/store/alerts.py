@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, String, Update, bindparam, delete,
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity, StoredEvent
 from app.domain.notice import NoticeState
-from app.domain.outside_change import OLDEST
+from app.domain.outside_change import OLDEST, OutsideChange
 from app.domain.problem import NamedAlert
 from app.store.customers import Scope, agent_ids, job_ids, jobs_of, named_agents
 from app.store.notices import suppress_waiting
@@ -416,17 +416,25 @@ async def _names_of(tx: ReadTx, found: Collection[Alert]) -> dict[str, NamedAler
     return made
 
 
-async def is_newest_outside_change(tx: WriteTx, recipient_id: str, alert_id: str, at: datetime, now: datetime) -> bool:
-    """Store when a change of an alert's incident happened; return False if one at that time or later was stored before.
+async def is_newest_outside_change(
+    tx: WriteTx, recipient_id: str, alert_id: str, event: OutsideChange, now: datetime
+) -> bool:
+    """Store when a change of an alert's incident happened; return False if a later one was stored before, or this one.
 
+    Changes with one time differ by their kind: these programs may write whole seconds, and each kind counts once.
     The alert must be locked. What is too old to be accepted again is deleted.
     """
     table = outside_changes
     await tx.connection.execute(delete(table).where(table.c.at < now - 2 * OLDEST))
     own = table.c.recipient_id == recipient_id, table.c.alert_id == alert_id
-    before = (await tx.connection.execute(select(table.c.at).where(*own))).scalar_one_or_none()
+    before = (await tx.connection.execute(select(table.c.at, table.c.kinds).where(*own))).one_or_none()
+    kind = event.change.value
     if before is None:
-        await tx.connection.execute(insert(table).values(recipient_id=recipient_id, alert_id=alert_id, at=at))
-    elif before < at:
-        await tx.connection.execute(update(table).where(*own).values(at=at))
-    return before is None or before < at
+        values = {"recipient_id": recipient_id, "alert_id": alert_id, "at": event.at, "kinds": kind}
+        await tx.connection.execute(insert(table).values(values))
+        return True
+    if event.at < before.at or (event.at == before.at and kind in before.kinds.split()):
+        return False
+    kinds = f"{before.kinds} {kind}" if event.at == before.at else kind
+    await tx.connection.execute(update(table).where(*own).values(at=event.at, kinds=kinds))
+    return True

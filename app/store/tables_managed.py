@@ -272,6 +272,7 @@ outside_changes = Table(
     Column("recipient_id", ID, primary_key=True),
     Column("alert_id", ID, primary_key=True),
     Column("at", Utc, nullable=False, index=True),  # of the newest change at PagerDuty or Opsgenie that was applied
+    Column("kinds", String(60), nullable=False),  # of changes at that time, with a space between
 )
 
 heartbeats = Table(

@@ -5,10 +5,14 @@ outcome is Temporary until the request was written completely, and Unknown after
 """
 
 import asyncio
+import html
 import ipaddress
+import json
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 import httpcore
 
@@ -35,18 +39,22 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True)
 class ProgramRequest:
-    """One POST request. `secret_headers`: the names, in small letters, of headers that a preview does not show."""
+    """One POST request. `secret_headers`: the names, in small letters, of headers that a preview does not show.
+
+    `more_secrets`: those in the body, or that a header has in another form.
+    """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     secret_headers: Collection[str] = ()
+    more_secrets: Collection[str] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> list[str]:
-        """The parts of its URL and headers that can be a secret. Short ones are left out: they are in many words."""
+        """The parts of it that can be a secret. Short ones are left out: they are in many words."""
         own = [text for name, text in self.headers.items() if name in self.secret_headers or is_secret_header(name)]
-        values = [*own, *(text.split(" ", 1)[1] for text in own if " " in text)]
+        values = [*own, *(text.split(" ", 1)[1] for text in own if " " in text), *self.more_secrets]
         return [*(text for text in values if len(text) >= _SHORTEST_SECRET), *hidden_parts(self.url)]
 
     def shown(self) -> str:
@@ -145,9 +153,16 @@ def joined(outcomes: Mapping[str, Outcome]) -> Outcome:
 
 def _evidence(answer: PostAnswer) -> str:
     words = evidence(answer.body)
-    for secret in answer.secrets:
+    secrets = sorted({form for one in answer.secrets for form in _forms(one)}, key=len, reverse=True)
+    for secret in secrets:
         words = words.replace(secret, MASK)
-    return words if len(answer.body) < LIMIT else _without_cut_secret(words, answer.secrets)
+    return words if len(answer.body) < LIMIT else _without_cut_secret(words, secrets)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield the forms in which a server repeats a secret: as it is, and as it is written in forms, paths, XML and JSON."""
+    yield from (secret, quote_plus(secret), quote(secret), escape(secret), html.escape(secret))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
 
 
 def _without_cut_secret(words: str, secrets: Collection[str]) -> str:

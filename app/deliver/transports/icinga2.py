@@ -79,7 +79,9 @@ class Icinga2Transport:
         states = [check_state(alert, options.names) for alert in service_alerts(parcel)]
         url = parcel.address.rstrip("/") + _PATH
         return {
-            f"{one.host}!{one.service}": ProgramRequest(url, headers, _body(one, options.ttl_s), ("authorization",))
+            f"{one.host}!{one.service}": ProgramRequest(
+                url, headers, _body(one, options.ttl_s), ("authorization",), more_secrets=(password,)
+            )
             for one in states
         }
 

@@ -41,7 +41,7 @@ class NagiosTransport:
             return wrong_secret(cause)
         body = urlencode({"cmd": "submitcheck", "token": token, "XMLDATA": data}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded", "user-agent": "Tocsin"}
-        answer = await self._caller.answer_of(ProgramRequest(parcel.address, headers, body))
+        answer = await self._caller.answer_of(ProgramRequest(parcel.address, headers, body, more_secrets=(token,)))
         if not isinstance(answer, PostAnswer):
             return answer
         judged = self._caller.judge(answer)

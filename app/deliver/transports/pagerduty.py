@@ -32,7 +32,8 @@ class PagerdutyTransport(AlertByAlertTransport):
         for alert in read_alerts(parcel.body, parcel.ended):
             event = {"routing_key": key, **_event(alert, options.severities)}
             body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-            made.append(AlertRequest(alert.id, ProgramRequest(parcel.address, headers, body)))
+            request = ProgramRequest(parcel.address, headers, body, more_secrets=(key,))
+            made.append(AlertRequest(alert.id, request))
         return made
 
 

@@ -210,6 +210,21 @@ async def test_a_report_that_is_sent_again_or_late_changes_nothing(api: Api, clo
 
 
 @pytest.mark.parametrize("program", ADDRESSES)
+async def test_changes_with_one_time_count_in_the_order_in_which_they_come_and_once(api: Api, program: str):
+    at, alert = api.context.clock(), await alert_of(api)
+    assert await report(api, program, "acknowledged", at=at) == [alert["id"]]
+    assert await report(api, program, "acknowledged", at=at) == []
+    assert await report(api, program, "unacknowledged", at=at) == [alert["id"]]
+    assert await report(api, program, "acknowledged", at=at) == [], "sent again"
+    assert (await alert_of(api))["acknowledged_by"] is None
+    assert await report(api, program, "resolved", at=at) == [alert["id"]]
+    later = at + timedelta(seconds=1)
+    assert await report(api, program, "unacknowledged", at=later) == [alert["id"]]
+    assert await report(api, program, "acknowledged", at=later) == [alert["id"]]
+    assert await report(api, program, "resolved", at=at) == []
+
+
+@pytest.mark.parametrize("program", ADDRESSES)
 async def test_a_report_about_something_else_is_accepted_and_does_nothing(api: Api, program: str):
     for key in ("alr_" + "0" * 28, "web-01 is down", "", "x" * 5000, "alr_\x00", "\ud800"):
         assert await report(api, program, "acknowledged", key=key) == []
