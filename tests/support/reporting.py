@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.running import CLIENT, LOG, Running, serving, wait_until
+from tests.support.running import CLIENT, LOG, SERVE, Running, serving, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class PushingService:
         headers = {"Authorization": f"Bearer {self.running.admin_key}"}
         return CLIENT.request(method, f"{self.running.url}{path}", json=body, headers=headers)
 
-    def add_recipient(self, transport: str, address: str, **options: object) -> None:
-        """Make a recipient, to which all alerts go at once."""
+    def add_recipient(self, transport: str, address: str, *, goes_on: bool = False, **options: object) -> None:
+        """Make a recipient, to which all alerts go at once; `goes_on`: and to those that were made before."""
         to = {"transport": transport, "address": address, "options": options}
         made = self.send("POST", "/v1/recipients", {"name": f"{transport} {address}", "transports": [to]})
         assert made.is_success, made.text
         route = {"name": f"{transport} {address}", "position": 0, "recipients": [made.json()["id"]], "group_wait_s": 0}
-        answer = self.send("POST", "/v1/routes", {**route, "group_interval_s": 1})
+        answer = self.send("POST", "/v1/routes", {**route, "group_interval_s": 1, "goes_on": goes_on})
         assert answer.is_success, answer.text
 
     def report(self, job: str, outcome: str, message: str = "the disk is full") -> None:
@@ -55,7 +55,8 @@ class PushingService:
 
 
 @contextmanager
-def pushing_service(folder: Path) -> Iterator[PushingService]:
-    """Run the service, with private addresses allowed."""
-    with serving(folder, TOCSIN_WEBHOOK_ALLOW_PRIVATE="true", TOCSIN_WEBHOOK_TIMEOUT_S="5") as running:
+def pushing_service(folder: Path, command: list[str] = SERVE) -> Iterator[PushingService]:
+    """Run the service, with private addresses allowed. `command`: what Python is to run."""
+    settings = {"TOCSIN_WEBHOOK_ALLOW_PRIVATE": "true", "TOCSIN_WEBHOOK_TIMEOUT_S": "5"}
+    with serving(folder, command=command, **settings) as running:
         yield PushingService(running)

@@ -79,15 +79,15 @@ def wait_until(what: str, look, patience_s: float = 30):
 
 
 @contextmanager
-def serving(folder: Path, **settings: str) -> Iterator[Running]:
-    """Start the service, wait until it answers, and stop it cleanly at the end."""
+def serving(folder: Path, *, command: list[str] = SERVE, **settings: str) -> Iterator[Running]:
+    """Start the service, wait until it answers, and stop it cleanly at the end. `command`: what Python is to run."""
     keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
     ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": str(lasting_port()), **keys, **settings}
     settings_of_it = environment() | ours
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / SQLITE_FILE).exists() and "TOCSIN_DATABASE_URL" not in settings:
         copy_sqlite(sqlite_template(), folder / SQLITE_FILE)  # saves each service the migrations
-    process = start_service(folder, settings_of_it)
+    process = start_service(folder, settings_of_it, command)
     running = None
     try:
         url = (
@@ -104,10 +104,10 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
             kill_family(last)
 
 
-def start_service(folder: Path, environment: dict[str, str]) -> StartedProcess:
+def start_service(folder: Path, environment: dict[str, str], command: list[str] = SERVE) -> StartedProcess:
     """Start it in `folder`, where its output is kept in LOG."""
     with (folder / LOG).open("wb") as out:
-        return preloaded.start(SERVE, folder, environment, out, out)
+        return preloaded.start(command, folder, environment, out, out)
 
 
 def shown_by(process: StartedProcess, log: Path) -> str:

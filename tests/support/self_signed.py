@@ -1,6 +1,7 @@
 """A certificate that a mail server made itself, as Exchange and Postfix have after their installation."""
 
 import ipaddress
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(name: str, key_file: Path | None = None) -> x509.Certificate:
-    """Return a certificate for `name` and 127.0.0.1; `key_file` gets it and its key, as PEM."""
+def self_signed(name: str, key_file: Path | None = None, more_names: Iterable[str] = ()) -> x509.Certificate:
+    """Return a certificate for these names and 127.0.0.1; `key_file` gets it and its key, as PEM."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [*map(x509.DNSName, (name, *more_names)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     begins, ends = now - timedelta(days=1), now + timedelta(days=1)
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, begins, ends)
     certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(key, hashes.SHA256())
