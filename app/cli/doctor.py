@@ -23,7 +23,7 @@ from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
 from app.deliver.transports.remedies import remedy_of
-from app.store.monitoring import SHOWN, Checkup, check_up, idle_monitor_keys
+from app.store.monitoring import SHOWN, Checkup, check_up, failing_templates, idle_monitor_keys
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
@@ -32,6 +32,7 @@ _HOW_TO_TEST = {
     "graph": "`tocsin send-test --transport graph --to you@example.org`",
 }
 _WORDED_WITHIN = timedelta(minutes=5)
+_LONGEST = 300
 _ASKED_WITHIN = timedelta(days=1)  # monitoring systems ask every few minutes
 
 
@@ -69,6 +70,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         heartbeat = await check_heartbeat(tx, settings, at)
         idle = await idle_monitor_keys(tx, at - _ASKED_WITHIN, at)
         shared = await check_shared_services(tx)
+        templates = await failing_templates(tx)
     waits = [
         DoctorFinding(
             f"transport {kind}",
@@ -82,6 +84,14 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         *(DoctorFinding("canary", line) for line in canaries.wrong),
         *(DoctorFinding("returned mail", line) for line in bounced),
         *waits,
+        *(
+            DoctorFinding(
+                "transport webhook",
+                f"For the last message to {name}, {words[:_LONGEST]}:",
+                "correct the template (PATCH /v1/recipients/<id>); POST /v1/transports/webhook:preview shows what it makes.",
+            )
+            for name, words in templates
+        ),
         *(DoctorFinding("mail server", line) for line in await check_mail_servers(settings)),
         *(DoctorFinding("dkim", line) for line in await check_dkim(settings)),
         *(DoctorFinding("identity provider", line) for line in await check_identity_provider(settings)),

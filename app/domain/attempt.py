@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 Evidence = Mapping[str, object]
+TEMPLATE_FAILED = "the template failed, so the standard document was sent"  # with it begins the text of such an attempt
 
 
 @dataclass(frozen=True, slots=True)

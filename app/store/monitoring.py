@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Select, and_, func, not_, or_, select, text, union_all
 
 from app.domain.alert import AlertKind
-from app.domain.attempt import Attempt
+from app.domain.attempt import TEMPLATE_FAILED, Attempt
 from app.domain.bounced_address import JOB_PREFIX as ADDRESS_PREFIX
 from app.domain.canary import JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
@@ -22,7 +22,7 @@ from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.outbox import latest_by_transport
 from app.store.routing import TransportQueue, TransportTest, last_transport_tests, transport_queues
-from app.store.tables import agents, alerts, events, jobs, messages, notices
+from app.store.tables import agents, alerts, attempts, events, jobs, messages, notices
 from app.store.tables_managed import keys, recipients, relays, routes, summary_schedules
 from app.store.transactions import ReadTx
 from app.store.types import EPOCH
@@ -217,6 +217,23 @@ async def used_recipients(tx: ReadTx) -> set[str]:
         for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
             used |= set(ids)
     return used
+
+
+async def failing_templates(tx: ReadTx, among: int = 1000) -> list[tuple[str, str]]:
+    """Return the recipients whose webhook has a template that failed for their newest message, each by its name and the text of the attempt.
+
+    Only the newest `among` attempts of all are read; ids sort by time.
+    """
+    newest = select(attempts).order_by(attempts.c.id.desc()).limit(among).subquery()
+    query = (
+        select(recipients.c.name, newest.c.text)
+        .join_from(newest, messages, messages.c.id == newest.c.message_id)
+        .join(recipients, recipients.c.id == messages.c.recipient_id)
+        .where(messages.c.transport == "webhook", newest.c.ended_at.is_not(None))
+        .order_by(newest.c.id)
+    )
+    last = {row.name: row.text or "" for row in await tx.connection.execute(query)}
+    return sorted((name, words) for name, words in last.items() if words.startswith(TEMPLATE_FAILED))
 
 
 async def idle_monitor_keys(tx: ReadTx, since: datetime, now: datetime) -> list[tuple[str, datetime | None]]:

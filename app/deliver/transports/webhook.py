@@ -4,6 +4,7 @@
 outcome is Temporary until the request was written completely, and Unknown after that.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,12 +16,13 @@ from dataclasses import replace
 import httpcore
 
 from app.core.clock import Clock, now
+from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.body_template import BadTemplate, render_body
 from app.deliver.transports.chat_bodies import chat_body, cloud_event
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
 from app.deliver.transports.public_only import IpAddress, is_public
 from app.deliver.transports.unsealing import Unseal, wrong_secret
-from app.domain.attempt import Outcome
+from app.domain.attempt import TEMPLATE_FAILED, Outcome
 from app.domain.message import Parcel
 from app.domain.transport_options import WebhookOptions
 
@@ -58,13 +60,20 @@ class WebhookTransport:
         """Create it with `network` = PublicOnly(), or None to also reach private addresses."""
         self._server_secret = server_secret
         self._clock = clock
+        self._rendering = asyncio.Lock()
         self._unseal = unseal
         self._caller = HttpCaller(timeout_s, network=network, tls=tls, clock=clock, is_shown=is_shown)
 
     async def send(self, parcel: Parcel) -> Outcome:
         """POST the body to the parcel's address."""
         try:
-            request, failed = self._request(parcel)
+            # In a thread, and one after the other: a template may take half a second of CPU, in which nothing else would be sent
+            with cancelled_is_unsent():
+                if _has_template(parcel):
+                    async with self._rendering:
+                        request, failed = await asyncio.to_thread(self._request, parcel)
+                else:
+                    request, failed = self._request(parcel)
         except ValueError as cause:
             return wrong_secret(cause)
         outcome = await self._caller.call(request)
@@ -100,6 +109,10 @@ class WebhookTransport:
         return ProgramRequest(parcel.address, headers, body, tuple(secrets)), failed
 
 
+def _has_template(parcel: Parcel) -> bool:
+    return isinstance(parcel.options, WebhookOptions) and parcel.options.template is not None
+
+
 def _body(parcel: Parcel, message_id: str, options: WebhookOptions) -> tuple[bytes, str, str]:
     """Return the body, its type, and why it is the standard one where the owner's template failed."""
     if options.template is None and options.format == "standard":
@@ -109,7 +122,7 @@ def _body(parcel: Parcel, message_id: str, options: WebhookOptions) -> tuple[byt
         try:
             return render_body(options.template, document), _JSON, ""
         except BadTemplate as cause:
-            return parcel.body, _JSON, f"the template failed, so the standard document was sent: {cause}"
+            return parcel.body, _JSON, f"{TEMPLATE_FAILED}: {cause}"
     if options.format == "cloudevents":
         return cloud_event(document, message_id), "application/cloudevents+json", ""
     return chat_body(options.format, document), _JSON, ""

@@ -1,5 +1,6 @@
 """What a webhook posts where its owner chose a chat service, CloudEvents or a template; and that no event can inject anything."""
 
+import asyncio
 import json
 import ssl
 import time
@@ -99,6 +100,25 @@ async def test_a_template_makes_the_body_and_one_that_fails_falls_back():
     outcome, _, content = await posted(WebhookOptions(template="{{ data.subject }}"))
     assert json.loads(content) == document()
     assert "the template failed, so the standard document was sent" in outcome.text
+
+
+async def test_nothing_waits_while_a_template_takes_its_time():
+    turns, is_over = 0, asyncio.Event()
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while not is_over.is_set():
+            turns += 1
+            await asyncio.sleep(0.01)
+
+    counting = asyncio.create_task(count_turns())
+    loops = "{% for a in data.alerts[0].message %}{% for b in data.alerts[0].message %}{% if a == 1 %}{% endif %}{% endfor %}{% endfor %}1"
+    outcome, _, content = await posted(WebhookOptions(template=loops), document(message="z" * 4000))
+    is_over.set()
+    await counting
+    assert "takes longer than 0.5 s" in outcome.text
+    assert json.loads(content)["data"]
+    assert turns >= 10
 
 
 @given(st.text())
