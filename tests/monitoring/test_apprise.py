@@ -80,7 +80,7 @@ def test_slack_teams_and_discord_get_what_they_publish(tmp_path: Path):
                     assert "@everyone" not in text
                 server.got.clear()
             # The certificate is checked: this name is not in it.
-            service.add_recipient("apprise", "google", url="gchat://workspace/key/token")
+            service.add_recipient("apprise", "google", url="gchat://team/key/token")
             service.report("videos", "failure")
             wait_until("an attempt", lambda: "temporary" in str(service.attempts("apprise")), 90)
             kept = service.stored() + str(service.attempts("apprise")).encode()
