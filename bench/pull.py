@@ -45,12 +45,23 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
                 for _ in range(ASKED):
                     client.get("/v1/status").raise_for_status()
                 asked = (server.cpu_s - before) / ASKED * 1000
+                counted = [_counted_again(server, client) for _ in range(SCRAPES)]
         name = f"{ground.name}: a scrape of {JOBS:,} jobs"
         yield Claim(f"{name}, CPU time", Figure.of(*seconds), "s", target=at_most(3))
         yield Claim(f"{name}, elapsed", Figure.of(*walls), "s")
         yield Claim(f"{name}, memory that it adds", Figure.of(*grown), "MiB", target=at_most(20))
         yield Claim(f"{name}, answer", Figure.of(size / MIB), "MiB")
-        yield Claim(f"{ground.name}: a status of {JOBS:,} jobs, CPU time", Figure.of(asked), "ms", target=at_most(5))
+        name = f"{ground.name}: a status of {JOBS:,} jobs"
+        yield Claim(f"{name}, CPU time on average of {ASKED} in a row", Figure.of(asked), "ms", target=at_most(5))
+        yield Claim(f"{name}, CPU time of the first after three seconds, which counts again", Figure.of(*counted), "ms")
+
+
+def _counted_again(server: Process, client: httpx.Client) -> float:
+    """Ask for the status once its counts are too old to be used, and return the CPU time in milliseconds."""
+    time.sleep(3.2)
+    before = server.cpu_s
+    client.get("/v1/status").raise_for_status()
+    return (server.cpu_s - before) * 1000
 
 
 def _scrape(server: Process, client: httpx.Client) -> tuple[float, float, float, int]:
