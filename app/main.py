@@ -20,7 +20,7 @@ from app.core.periodic import run_in_background
 from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
-from app.http import health, mail_in, problems
+from app.http import health, problems
 from app.http.api import events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
@@ -90,7 +90,10 @@ async def _run(app: HttpApp, settings: Settings, work: Work | None, clock: Clock
             from app.http.heartbeat import pinging  # noqa: PLC0415  (it loads an HTTP client: most services need none)
 
             await stack.enter_async_context(pinging(context, intake.commits))
-        app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
+        if settings.mail_in_port is not None:
+            from app.http import mail_in  # noqa: PLC0415  (as above: a server for mails)
+
+            app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
         app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake
         await stack.enter_async_context(run_in_background(_load_the_rest(app)))
         yield

@@ -37,7 +37,7 @@ from app.decide import (
 )
 from app.decide import probe as decide_probe
 from app.decide import tick as decide
-from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
+from app.deliver import delivery_loop, purge_files, returned, sweep
 from app.deliver import probe as deliver_probe
 from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
@@ -174,7 +174,10 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
         stage("edits", follow_ups.tick, every=5, wake=context.wakeups.edits)
-        stages.create_task(mailbox.run(context, stopping))
+        if context.settings.mailbox_url is not None:
+            from app.deliver import mailbox  # noqa: PLC0415  (its libraries take 2 MiB, and most services read no mailbox)
+
+            stages.create_task(mailbox.run(context, stopping))
         stage("move from relays", deliver_relays.tick, every=5, after=_SECOND)
         stage("missed", missed.tick, every=15, after=_SECOND)
         stage("summaries", summaries.tick, every=30, after=_SECOND)

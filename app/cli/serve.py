@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 
 import typer
-import uvicorn
 
 from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
@@ -16,6 +15,7 @@ from app.cli.open_context import check_schema
 from app.cli.open_files import fit_connections
 from app.cli.worker_process import run_here, starting_workers
 from app.core.errors import BadSettings
+from app.core.hidden_modules import hidden
 from app.core.log import set_up_log
 from app.core.memory import use_one_arena
 from app.core.networks import read_networks
@@ -28,6 +28,9 @@ from app.main import Work, create_app
 from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
 from app.store.transactions import Database
+
+with hidden("watchfiles"):  # as in bounded_connection
+    import uvicorn
 
 STOP_S = 10
 UNFINISHED_BATCHES = 16  # of the largest size may be in memory while they are being received

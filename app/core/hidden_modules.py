@@ -1,8 +1,9 @@
-"""Hides a library from another one that would use it where it is installed, although we have no use for that."""
+"""Hides a library, or a part of it, from another one that would load it, although we have no use for that."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 
 @contextlib.contextmanager
@@ -17,3 +18,25 @@ def hidden(name: str) -> Iterator[None]:
             del sys.modules[name]
         else:
             sys.modules[name] = loaded
+
+
+@contextlib.contextmanager
+def emptied(*names: str) -> Iterator[None]:
+    """Make `from name import anything` return an unusable object inside the block, without importing the module.
+
+    Does nothing for a module that was imported before. After the block, the module can be imported as usual.
+    """
+    empty = [_EmptyModule(name) for name in names if name not in sys.modules]
+    sys.modules.update({module.__name__: module for module in empty})
+    try:
+        yield
+    finally:
+        for module in empty:
+            del sys.modules[module.__name__]
+
+
+class _EmptyModule(ModuleType):
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return f"{self.__name__}.{name} was not imported: see app/core/hidden_modules.py"

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from email.message import Message
 from html import unescape
 
-from flufl.bounce import all_failures
-
 from app.core.mail_address import split_address
 from app.deliver.transports.evidence import evidence
 from app.domain.mail_bounds import exceeds_bounds
@@ -171,6 +169,8 @@ def _read_words(mail: Message, raw: bytes) -> DeliveryReport:
 
 def _known_forms(head: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Return the recipients that the library finds to be delayed, and to have failed; none if one of its forms stumbles over the mail."""
+    from flufl.bounce import all_failures  # noqa: PLC0415  (it takes 1 MiB, and most services read no bounces)
+
     try:
         delayed, failed = all_failures(email.message_from_bytes(head))
     except _BROKEN:

@@ -8,11 +8,15 @@ import logging
 from collections import Counter
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
 from app.core import metrics
+from app.core.hidden_modules import hidden
 from app.core.networks import sender_of
 from app.http.places import Limits, Places, Standing
+
+with hidden(
+    "watchfiles"
+):  # for developers, whose changed code it loads again: 2 MiB and a twentieth of a second of each start
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MOST = 128 * 1024  # bytes, plus at most one read from the network
 HEAD_S = 30.0

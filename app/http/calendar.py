@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
-from icalendar import Calendar, Event
 
 from app.admin.share_links import open_share_link
 from app.domain.run_calendar import CalendarEntry, calendar_of
@@ -34,6 +33,8 @@ async def show_calendar(token: str, request: Request, context: Context) -> Respo
 
 def _write(link: ShareLink, entries: Sequence[CalendarEntry], names: _Names) -> str:
     """Return the calendar's text. Entries of one time that read alike are one, so nothing shows how many there are unless it may."""
+    from icalendar import Calendar, Event  # noqa: PLC0415  (it takes 5 MiB, and most services show no calendar)
+
     calendar = Calendar()
     calendar.add("prodid", "-//Tocsin//Runs of backups//EN")
     calendar.add("version", "2.0")

@@ -9,12 +9,12 @@ import contextlib
 import errno
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy import exc
 
 from app.core import metrics
@@ -22,8 +22,6 @@ from app.core.disk import DiskTrouble, Reserve, diagnose, trouble_of
 from app.core.errors import CannotWrite, Unavailable
 from app.core.log import log
 
-# asyncpg raises the last one for a statement on a connection that the server is closing at the same moment.
-POSTGRES_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _SQLITE_OUTAGE = ("locked", "busy", "disk", "full", "unable to open", "I/O", "readonly")
 # SQLSTATE classes: connection, serialisation and deadlock, insufficient resources, operator intervention, system error.
 _OUTAGE_CLASSES = ("08", "40", "53", "57", "58")
@@ -46,6 +44,24 @@ _TROUBLE_BY_CODE = {
 _OTHER_OUTAGES = (exc.TimeoutError, exc.DisconnectionError, OSError, TimeoutError)
 
 
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return what the drivers raise. On SQLite, asyncpg is not imported, which saves 3 MiB, and so has no errors."""
+    asyncpg = sys.modules.get("asyncpg")
+    if asyncpg is None:
+        return (sqlite3.Error,)
+    # The last one is raised for a statement on a connection that the server is closing at the same moment.
+    return sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """Return what a connection of a driver raises when it cannot be opened or breaks."""
+    return OSError, TimeoutError, *_driver_errors()
+
+
+def _all_errors() -> tuple[type[Exception], ...]:
+    return exc.SQLAlchemyError, *connection_errors()
+
+
 @contextlib.contextmanager
 def raise_unavailable() -> Iterator[None]:
     """Raise Unavailable in place of any database error that is not the data's fault: the same work may succeed later.
@@ -54,8 +70,8 @@ def raise_unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except (exc.SQLAlchemyError, *POSTGRES_ERRORS, sqlite3.Error, OSError, TimeoutError) as cause:
-        is_database_error = isinstance(cause, (exc.DBAPIError, *POSTGRES_ERRORS, sqlite3.Error))
+    except _all_errors() as cause:
+        is_database_error = isinstance(cause, (exc.DBAPIError, *_driver_errors()))
         if is_fault_of_data(cause) if is_database_error else not isinstance(cause, _OTHER_OUTAGES):
             raise
         trouble = disk_trouble(cause)

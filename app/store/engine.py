@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolResetState
 
 from app.core.disk import Reserve, trouble_of, try_to_write
@@ -27,7 +25,8 @@ from app.core.log import log
 from app.core.periodic import run_in_background
 from app.core.settings import MIB, Settings
 from app.core.wakeups import Wakeups
-from app.store.database_errors import POSTGRES_ERRORS, WriteState
+from app.store.async_engine import AsyncEngine, create_async_engine
+from app.store.database_errors import WriteState, connection_errors
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 IS_CLEAN = "is_clean"  # in the info of a connection: whoever used it last has ended its transaction
@@ -280,12 +279,14 @@ async def keep_lock(engines: Engines, lock: str, name: str, note: Callable[[floa
     while True:
         try:
             await _hold_lock(_dsn(engines), lock, name, note)
-        except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
+        except connection_errors() as cause:
             log.info("the lock of this worker is not held; it is taken again", cause=str(cause))
         await asyncio.sleep(LOCK_RETRY_S)
 
 
 async def _hold_lock(dsn: str, lock: str, name: str, note: Callable[[float | None], None]) -> None:
+    import asyncpg  # noqa: PLC0415  (on SQLite it is not imported)
+
     connection, closed = await asyncpg.connect(dsn, timeout=LOCK_CONNECT_S), asyncio.Event()
     connection.add_termination_listener(lambda _: closed.set())
     try:
@@ -307,7 +308,7 @@ async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting)
     while True:
         try:
             await _exchange(wakeups, dsn, waiting)
-        except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
+        except connection_errors() as cause:
             log.warning("connection for wakeups lost, polling instead", cause=str(cause))
         pause = FIRST_RETRY_S if wakeups.are_heard else RETRY_S
         if wakeups.are_heard:
@@ -316,6 +317,8 @@ async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting)
 
 
 async def _exchange(wakeups: Wakeups, dsn: str, waiting: _Waiting) -> None:
+    import asyncpg  # noqa: PLC0415  (on SQLite it is not imported)
+
     connection = await asyncpg.connect(dsn)
     own_pid = connection.get_server_pid()
 
@@ -338,7 +341,7 @@ async def _exchange(wakeups: Wakeups, dsn: str, waiting: _Waiting) -> None:
             try:
                 for stage in sorted(stages):
                     await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
-            except (OSError, TimeoutError, *POSTGRES_ERRORS):
+            except connection_errors():
                 for stage in stages:  # for the next connection
                     waiting.add(stage)
                 raise

@@ -9,7 +9,6 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -32,6 +31,8 @@ async def upgrade(settings: Settings) -> None:
             with raise_unavailable():
                 await asyncio.to_thread(_upgrade, settings.database)
         return
+    import asyncpg  # noqa: PLC0415  (on SQLite it is not imported)
+
     dsn = make_url(settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)

@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, c
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from app.core import metrics
 from app.core.log import log
+from app.store.async_engine import AsyncConnection
 from app.store.database_errors import WriteState, raise_unavailable
 from app.store.engine import IS_CLEAN, Engines
 from app.store.prepared import Prepared, Values

@@ -10,8 +10,8 @@ from tests.support.migrated import copy_sqlite, sqlite_template
 
 # Libraries that only some commands or settings need, and our parts that the service loads after it answers.
 HEAVY = {
-    "alembic", "authlib", "babel", "css_inline", "cryptography", "dkim", "dns", "flufl", "httpcore", "httpx", "imap_tools",
-    "jinja2", "mako", "pygments", "rich", "tracemalloc", "unittest",
+    "aiosmtpd", "alembic", "asyncpg", "authlib", "babel", "css_inline", "cryptography", "dkim", "dns", "flufl", "httpcore", "httpx", "icalendar", "imap_tools",
+    "jinja2", "mako", "pygments", "rich", "segno", "sqlalchemy.orm", "tracemalloc", "unittest", "watchfiles",
     "app.worker", "app.http.routes", "app.http.api.admin", "app.http.tools.mounts", "app.decide.judge", "app.compose.render",
 }  # fmt: skip
 WEB = {"fastapi", "starlette", "uvicorn", "uvloop", "aiosmtpd", "app.intake", "app.http"}
@@ -49,6 +49,32 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
+RUNNING = SERVE.replace(
+    "print(",
+    """
+import app.worker
+from app.compose import render
+from app.deliver.transports import build_transports
+from app.core.secret import Secret
+serve.create_app(settings).load()
+build_transports(settings, Secret("s" * 32))
+print(""",
+)
+# What only some settings and requests need: a service that uses none of it has none of it in memory.
+SELDOM = {
+    "aiosmtpd",
+    "asyncpg",
+    "authlib",
+    "flufl",
+    "icalendar",
+    "imap_tools",
+    "pysnmp",
+    "segno",
+    "sqlalchemy.orm",
+    "watchfiles",
+}
+
+
 def imported_by(script: str, folder: Path) -> set[str]:
     """Return the modules that a script has imported at its end, on a database that needs no migration."""
     copy_sqlite(sqlite_template(), folder / "tocsin.db")
@@ -68,6 +94,10 @@ def test_serve_answers_before_it_loads_what_it_does_not_need_yet(tmp_path: Path)
     imported = imported_by(SERVE, tmp_path)
     assert not HEAVY & imported
     assert len(imported) < 1_150  # 1 621 before this rule
+
+
+def test_a_service_at_rest_has_no_library_in_memory_that_only_some_settings_and_requests_need(tmp_path: Path):
+    assert not SELDOM & imported_by(RUNNING, tmp_path)
 
 
 def test_a_command_on_keys_loads_no_part_of_the_web_or_of_mails(tmp_path: Path):

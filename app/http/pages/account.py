@@ -4,7 +4,6 @@ from typing import Annotated
 from urllib.parse import quote
 
 import pyotp
-import segno
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
@@ -145,6 +144,8 @@ async def _page(
 
 def _qr_code(text: str) -> Markup:
     """Return a QR code as SVG: dark on light in both themes, as cameras need it, and without styles, which the policy would refuse."""
+    import segno  # noqa: PLC0415  (used only when a person sets up codes)
+
     drawn = segno.make_qr(text, error="m").svg_inline(
         border=4, omitsize=True, svgclass=None, lineclass=None, dark="#000", light="#fff"
     )
