@@ -30,8 +30,7 @@ from app.domain.route import Silence
 from app.http.api.dependencies import Context
 from app.http.pages.done import SHOWN_FOR, moment_of, signed
 from app.http.pages.frame import viewer_of
-from app.http.pages.kept_pages import KeptPages
-from app.http.pages.overview import counts_of
+from app.http.pages.now import forget_kept
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
 from app.store.alerts import has_open_alert, read_alerts
 from app.store.events import EVENTS
@@ -259,10 +258,7 @@ def _comment(form: FormData) -> str | None:
 
 def back_to(request: Request, form: FormData, done: str, count: int, by: Editor, *, trouble: str = "") -> Response:
     """Go back to the page that sent the form, which says what was done."""
-    counts_of(request).forget()
-    pages: KeptPages | None = getattr(request.app.state, "kept_pages", None)
-    if pages is not None:
-        pages.forget()
+    forget_kept(request)
     back = urlsplit(safe_next(str(form.get("back") or "/")))
     kept = [(name, value) for name, value in parse_qsl(back.query) if name not in SHOWN_FOR]
     outcome = {"done": done, "n": str(count), "at": by.at.isoformat()} if done else {}

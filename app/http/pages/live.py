@@ -22,6 +22,7 @@ from app.store.alerts import Customers, state_of_alerts
 router = APIRouter(include_in_schema=False)
 
 _LOOK_EVERY_S, _SAY_EVERY_S = 2.0, 15.0
+ANNOUNCE_EVERY_S = 10.0  # while something changes all the time, all open pages are read again once in so long
 _MOST_OF_PERSON, _MOST = 20, 1_000
 _STREAM_FOR_S = 600.0  # then the browser connects again
 CHECK_SESSION_S = (
@@ -43,8 +44,16 @@ class LiveState:
         self._context = context
         self._seen = seen
         self._lock = asyncio.Lock()
-        self._read_at = float("-inf")
-        self._state = ""
+        self._read_at = self._announced_at = float("-inf")
+        self._state = self._announced = ""
+
+    async def announced(self) -> str:
+        """Return the state that open pages are told: a change after some seconds of quiet at once, else one in ten seconds."""
+        found = await self.read()
+        now = asyncio.get_running_loop().time()
+        if found != self._announced and now - self._announced_at >= ANNOUNCE_EVERY_S:
+            self._announced, self._announced_at = found, now
+        return self._announced
 
     async def read(self) -> str:
         """Return the state as of the last seconds. Raises TocsinError where the database cannot be read."""
@@ -73,9 +82,9 @@ class LiveStreams:
             raise TooManyPages("too many pages are open at the same time: close some")
 
     async def stamp(self, seen: Customers) -> str:
-        """Return what a stream of these customers would say now. A page that rests on it is as new as what was sent last."""
+        """Return what a stream of these customers would say now. A page that rests on it is at least as new as what was sent last."""
         state = self._states.get(None if seen is None else frozenset(seen)) or LiveState(self._context, seen)
-        return await state.read()
+        return await state.announced()
 
     @contextmanager
     def opened(self, person_id: str, seen: Customers) -> Iterator[LiveState]:
@@ -129,7 +138,7 @@ async def _changes(request: Request, state: LiveState, who: SignedIn) -> AsyncIt
             if not await _may_still_listen(request, who):
                 return
         with suppress(TocsinError):  # without a word for a while the page says that it is not live
-            found = await state.read()
+            found = await state.announced()
             if found != sent or clock() - sent_at >= _SAY_EVERY_S:
                 sent, sent_at = found, clock()
                 yield f"event: state\ndata: {found}\n\n"

@@ -1,5 +1,6 @@
 """/: is anything wrong, and has somebody got it? What was here before, the answer that the service runs, is at /healthz and /readyz."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from app.http.pages.done import SHOWN_FOR
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.kept_pages import KeptPages
 from app.http.pages.live import streams_of
-from app.http.pages.overview import Overview, counts_of, overview_of, read_overview
+from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of, read_overview
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.alerts import texts_of_events
 from app.store.customers import Scope
@@ -132,6 +133,22 @@ async def show_now(
     return await kept_pages(request).page(key, who, lambda marked: _show(request, context, marked, filters, stamp))
 
 
+def forget_kept(request: Request) -> None:
+    """Read and render again at the next request: somebody changed something and looks at what became of it."""
+    counts_of(request).forget()
+    kept_states(request).forget()
+    kept_pages(request).forget()
+
+
+def kept_states(request: Request) -> "KeptReads[_State]":
+    """Return what this process keeps of the reads of this page."""
+    state = request.app.state
+    found: KeptReads[_State] | None = getattr(state, "kept_states", None)
+    if found is None:
+        found = state.kept_states = KeptReads()
+    return found
+
+
 def kept_pages(request: Request) -> KeptPages:
     """Return the renderings that this process keeps."""
     state = request.app.state
@@ -141,20 +158,30 @@ def kept_pages(request: Request) -> KeptPages:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the page knows of the customers that somebody sees, whatever is filtered."""
+
+    every: Overview
+    stuck: Sequence[StuckMessage]
+    relays: Sequence[Relay]
+
+
 async def _show(
     request: Request, context: AppContext, who: SignedIn, filters: NowFilters, stamp: str = ""
 ) -> HTMLResponse:
-    counted = await counts_of(request).of(who.customers, stamp)
+    counted, state = await asyncio.gather(
+        counts_of(request).of(who.customers, stamp),
+        kept_states(request).of(who.customers, stamp, lambda: _read_state(context, who)),
+    )
+    every, stuck = state.every, state.stuck
     viewer = viewer_of(request, context, who)
+    shown = filtered(every, filters)
+    customers = _customers(counted, every, filters)
+    start = (filters.page - 1) * CUSTOMERS_SHOWN
     async with context.database.read() as tx:
-        every = await read_overview(tx, context, who)
-        shown = filtered(every, filters)
-        customers = _customers(counted, every, filters)
-        start = (filters.page - 1) * CUSTOMERS_SHOWN
         rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], filters.days, context, viewer.zone)
         quotes = await read_quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
-        stuck = await _stuck(tx, who, context.clock())
-        relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
     return render(
         request,
         context,
@@ -162,6 +189,7 @@ async def _show(
         "now.html",
         place="now",
         live="now",
+        stamp=stamp,
         hot=len(every.nobody),
         verdict=verdict_of(every, total_of(one.counts for one in counted), len(stuck)),
         every=every,
@@ -170,13 +198,20 @@ async def _show(
         shown=shown,
         quotes=quotes,
         stuck=stuck,
-        relays=[(relay, _relay_is_well(relay, context)) for relay in relays],
+        relays=[(relay, _relay_is_well(relay, context)) for relay in state.relays],
         rows=rows,
         customers=len(counted),
         matching=len(customers),
         rest=max(0, len(customers) - start - CUSTOMERS_SHOWN),
         filters=filters,
     )
+
+
+async def _read_state(context: AppContext, who: SignedIn) -> _State:
+    async with context.database.read() as tx:
+        every = await read_overview(tx, context, who)
+        stuck = await _stuck(tx, who, context.clock())
+        return _State(every, stuck, [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)])
 
 
 def verdict_of(every: Overview, counts: JobCounts, stuck: int) -> Verdict:

@@ -1,9 +1,10 @@
 """What several pages know of the whole: open problems with their silences, and the counts of jobs, for one reader."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from fastapi import Request
 
@@ -19,6 +20,8 @@ from app.store.routing import current_silences
 from app.store.transactions import ReadTx
 
 _STAMPS_MOST = 1_000
+_READS_LAST_S, _READS_MOST = 2.0, 50
+Found = TypeVar("Found")
 COUNTS_LAST_S = 3.0  # 50 people who look at the same time cost one count of 100 000 jobs, not 50
 
 
@@ -52,6 +55,33 @@ class FleetCounts:
     def forget(self) -> None:
         """Count again at the next request: somebody changed something and looks at what became of it."""
         self._at = None
+
+
+class KeptReads(Generic[Found]):
+    """What was read for those who see the same customers, kept for two seconds and until something happens there. One reads, the others wait."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[frozenset[str] | None, str], tuple[float, Found]] = {}
+        self._lock = asyncio.Lock()
+
+    async def of(self, seen: Customers, stamp: str, read: Callable[[], Awaitable[Found]]) -> Found:
+        """Return what `read` returned for these customers and this `stamp`; without a stamp, what it returns now."""
+        if not stamp:
+            return await read()
+        key = None if seen is None else frozenset(seen), stamp
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            self._kept = {own: kept for own, kept in self._kept.items() if now - kept[0] < _READS_LAST_S}
+            if key not in self._kept:
+                found = await read()
+                if len(self._kept) >= _READS_MOST:
+                    return found
+                self._kept[key] = now, found
+            return self._kept[key][1]
+
+    def forget(self) -> None:
+        """Read again at the next request: somebody changed something and looks at what became of it."""
+        self._kept.clear()
 
 
 @dataclass(frozen=True, slots=True)

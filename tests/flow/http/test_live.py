@@ -101,6 +101,41 @@ async def test_a_page_that_is_read_because_a_job_failed_counts_it(api: Api) -> N
         assert "1 failed" in page
 
 
+async def test_while_jobs_keep_failing_open_pages_are_told_once_in_ten_seconds(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_LOOK_EVERY_S", 0.0)
+    state = LiveState(api.context, None)
+
+    async def fail(job: str) -> str:
+        await api.report({"agent": "files01", "job": job, "outcome": "failure"})
+        while await decide.tick(api.context):
+            pass
+        return await state.announced()
+
+    quiet = await state.announced()
+    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 0.0)
+    first = await fail("one")
+    assert first != quiet, "after a quiet time at once"
+    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 3600.0)
+    assert {await fail("two"), await fail("three")} == {first}
+    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 0.0)
+    assert await state.announced() != first, "the last change is told, although nothing follows it"
+
+
+async def test_what_changed_while_a_page_was_loaded_is_told_by_its_first_event(api: Api) -> None:
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.READER))
+        await browser.send(path, path)
+        page = (await browser.get("/")).text
+        stamp = await LiveStreams(api.context).stamp(None)
+        assert f'data-stamp="{stamp}"' in page
+        await api.report({"agent": "files01", "job": "shares", "outcome": "failure"})
+        while await decide.tick(api.context):
+            pass
+        assert await LiveStreams(api.context).stamp(None) != stamp
+
+
 async def test_two_people_who_see_the_same_have_their_own_names_and_tokens(api: Api) -> None:
     tokens = set()
     for name in ("robin&co", "kim"):

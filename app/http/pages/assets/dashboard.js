@@ -61,7 +61,7 @@
   if (live && live.dataset.live && window.EventSource) {
     const fresh = document.querySelector("[data-fresh]");
     const clock = (at) => new Date(at).toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-    let heard = Date.now(), stamp = null, lost = false;
+    let heard = Date.now(), stamp = live.dataset.stamp || null, lost = false; // what changed while the page loaded is new too
     const show = () => {
       live.hidden = false;
       live.classList.toggle("lost", lost);
