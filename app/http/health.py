@@ -225,7 +225,13 @@ def _returned(settings: Settings, found: _Findings, now: datetime) -> list[Check
         return [Check(name="returned mail", status="warning", detail="; ".join(troubles))]
     if settings.bounce_address is None and settings.mailbox_url is None:
         return []
-    return [Check(name="returned mail", status="ok", detail="no alert came back within a day without another way")]
+    return [
+        Check(
+            name="returned mail",
+            status="ok",
+            detail="in the last 24 hours nobody missed an alert because a mail came back",
+        )
+    ]
 
 
 async def _database(context: AppContext) -> Check:

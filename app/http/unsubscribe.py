@@ -1,6 +1,6 @@
 """/unsubscribe/...: the link by which a person outside unsubscribes from a summary. The link is signed, so no key is needed.
 
-GET changes nothing and shows a button, because programs that scan mails follow links. POST unsubscribes: the button sends it, or a mail
+GET changes nothing and shows a page with a button, because programs that scan mails follow links. POST unsubscribes: the button sends it, or a mail
 program ("one click", RFC 8058).
 """
 
@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
-from markupsafe import escape
 
 from app.admin.editing import Editor
 from app.admin.summary_schedules import leave_summary
@@ -22,6 +21,7 @@ from app.domain.recipient import Recipient
 from app.domain.summary_schedule import SummarySchedule
 from app.domain.unsubscribe_link import PURPOSE, is_outside, is_signed_for, read_link
 from app.http.api.dependencies import Context
+from app.http.pages.frame import render
 from app.store.repository import Window
 from app.store.routing import page_recipients, recipients_by_id
 from app.store.summaries import SUMMARY_SCHEDULES
@@ -29,11 +29,6 @@ from app.store.transactions import ReadTx, WriteTx
 
 router = APIRouter(include_in_schema=False)
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 _CLICK = ("List-Unsubscribe", "One-Click")
 _MOST_ADMINS, _SEARCHED = 3, 200
 
@@ -41,14 +36,12 @@ Token = Annotated[str, Path(max_length=200)]
 
 
 @router.get(PATH + "{token}")
-async def show_unsubscription(token: Token, context: Context) -> HTMLResponse:
+async def show_unsubscription(token: Token, request: Request, context: Context) -> HTMLResponse:
     """Show which summary the link is about, and a button."""
     async with context.database.read() as tx:
         schedule, recipient = await _read(tx, context, token)
-    if recipient.id not in schedule.recipients or not schedule.enabled:
-        return _left(schedule)
-    button = f'<form method="post"><input type="hidden" name="{_CLICK[0]}" value="{_CLICK[1]}"><button>Unsubscribe</button></form>'
-    return _page(f"Do you want to unsubscribe from the summary “{schedule.name}”?", button)
+    is_subscribed = recipient.id in schedule.recipients and schedule.enabled
+    return _page(request, context, schedule, recipient, is_subscribed=is_subscribed)
 
 
 @router.post(PATH + "{token}")
@@ -62,7 +55,7 @@ async def unsubscribe(token: Token, request: Request, context: Context) -> HTMLR
         by = Editor(f"recipient {recipient.name}, by the link in a mail", context.clock(), context.wakeups.wake)
         if await leave_summary(tx, schedule.id, recipient.id, by) is not None:
             await _tell(tx, context, schedule, recipient)
-    return _left(schedule)
+    return _page(request, context, schedule, recipient, is_subscribed=False)
 
 
 async def _read(tx: ReadTx, context: AppContext, token: str) -> tuple[SummarySchedule, Recipient]:
@@ -100,10 +93,15 @@ def _is_one_of_us(one: Recipient, own: tuple[str, ...]) -> bool:
     return bool(mails) and not any(is_outside(address, own) for address in mails)
 
 
-def _left(schedule: SummarySchedule) -> HTMLResponse:
-    return _page(f"You are unsubscribed from the summary “{schedule.name}” and get no more mails of it.")
-
-
-def _page(text: str, form: str = "") -> HTMLResponse:
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Summary</title><body><p>{escape(text)}</p>{form}</body></html>'
-    return HTMLResponse(page, headers=_HEADERS)
+def _page(
+    request: Request, context: AppContext, schedule: SummarySchedule, recipient: Recipient, *, is_subscribed: bool
+) -> HTMLResponse:
+    return render(
+        request,
+        context,
+        None,
+        "unsubscribe.html",
+        schedule=schedule,
+        recipient=recipient,
+        is_subscribed=is_subscribed,
+    )

@@ -71,6 +71,20 @@ def serious(page: Page, axe: str) -> list[str]:
     ]
 
 
+def fits_everywhere(page: Page, axe: str) -> None:
+    """Assert of the page that is open, as wide as a phone and as a desk and in both themes, what holds for every page."""
+    size = page.viewport_size
+    for width, theme in ((390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="light" if theme == "light" else "dark")
+        assert serious(page, axe) == [], f"{page.url} {width} {theme}"
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{page.url} is {wider} px wider than the screen of {width} px"
+        assert page.locator("h1").count() == 1, page.url
+    if size is not None:
+        page.set_viewport_size(size)
+
+
 def details(page: Page) -> list[str]:
     """Return the pages of one job, of one proof and of one message."""
     page.goto("/")

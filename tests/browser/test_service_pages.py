@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, StorageState
 
-from tests.browser.test_pages import LOOKS, opened, serious
+from tests.browser.test_pages import LOOKS, fits_everywhere, opened, serious
 from tests.support.cli import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
@@ -132,6 +132,8 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
     page.get_by_role("button", name="Create the link").click()
     address = page.locator("#made").text_content() or ""
     assert address.startswith(f"{host}/wall/")
+    if scripts:
+        fits_everywhere(page, axe)
     page.goto("/service/links")
     assert address not in page.content(), "the address is shown once"
 
@@ -160,13 +162,14 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
     context.close()
 
 
-def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, owner: StorageState) -> None:
+def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, owner: StorageState, axe: str) -> None:
     with opened(chromium, demo, owner, LOOKS[1]) as (page, seen):
         page.goto("/service/keys")
         page.get_by_role("link", name="the API: what its role permits").click()
         page.fill("main input[name=name]", f"board {MARKUP}")
         page.get_by_role("button", name="Create the key").click()
         key = page.locator("#made").text_content() or ""
+        fits_everywhere(page, axe)
         headers = {"Authorization": f"Bearer {key}"}
         assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 200
         page.goto("/service/keys?kind=access")
@@ -175,6 +178,7 @@ def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, own
         row.get_by_text("Rotate").click()
         row.get_by_role("button", name="for 24 h more").click()
         second = page.locator("#made").text_content() or ""
+        fits_everywhere(page, axe)
         for one in (key, second):
             assert httpx.get(f"{seen.host}/v1/customers", headers={"Authorization": f"Bearer {one}"}).status_code == 200
         row.locator("summary", has_text="Revoke").click()
@@ -186,6 +190,7 @@ def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, own
         assert f"board {MARKUP}" in (page.locator("main").text_content() or "")
         assert page.locator("main img").count() == 0
         assert seen.errors == []
+        assert seen.elsewhere == []
 
 
 def test_the_service_is_tested_and_its_retention_set(

@@ -29,7 +29,7 @@ _TEXTS = (
     _("%(n)s notice(s) wait to be composed, the oldest for %(since)s, so they are not sent; the log has the reason"),
     _("cannot be read; `tocsin doctor` has the reason"),
     _("%(what)s does not end soon"),
-    _("no alert came back within a day without another way"),
+    _("in the last 24 hours nobody missed an alert because a mail came back"),
     _("the last attempt was sent; %(n)s waiting"),
     _("not used recently; %(n)s waiting"),
 )

@@ -20,6 +20,7 @@ from app.domain.person import Role
 from app.domain.recipient import shown_address
 from app.http.pages.assets import asset
 from app.http.pages.checks import check_text
+from app.http.pages.doctor_texts import doctor_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
 from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.moments import Moments
@@ -100,6 +101,7 @@ def environment(language: str) -> Environment:
         "address": shown_address,
         "refusal_text": partial(refusal_text, texts=translations(language)),
     }
+    made.filters["doctor_text"] = partial(doctor_text, texts=translations(language))
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made
 

@@ -1,6 +1,7 @@
 """/service: whether the service itself works: its checks, transports, queues, disks, retention, version; and what the long doctor says."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from app.http.api.recipients import tested_address
 from app.http.api.transports import TransportOut, configured_transports, read_transports
 from app.http.health import COMPOSED_WITHIN, check_service
 from app.http.metrics import ALIVE
+from app.http.pages.doctor_texts import NOTHING_WRONG
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_everything, text_of
@@ -64,10 +66,11 @@ class DiskRoom:
 
 @dataclass(frozen=True, slots=True)
 class DoctorLine:
-    """One line of `tocsin doctor`. `is_wrong` False: a note."""
+    """One finding of `tocsin doctor`, and what to do about it. `is_wrong` False: a note."""
 
     is_wrong: bool
     text: str
+    remedy: str = ""
 
 
 @router.get(PAGE)
@@ -137,7 +140,7 @@ def _days_in(form: FormData, name: str) -> int:
 
 async def _run_doctor() -> Sequence[DoctorLine]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app.cli", "doctor"),
+        *(sys.executable, "-m", "app.cli", "doctor", "--json"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -151,10 +154,12 @@ async def _run_doctor() -> Sequence[DoctorLine]:
         if process.returncode is None:  # it took too long, or the request was given up
             process.kill()
             await process.wait()
-    found = [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not found:
+    try:
+        checks = json.loads(output)["checks"]
+        found = [one for one in checks if one["text"] != NOTHING_WRONG]
+        return [DoctorLine(one["state"] == "problem", one["text"], one["remedy"] or "") for one in found]
+    except (ValueError, KeyError, TypeError):
         return [DoctorLine(is_wrong=True, text="the doctor could not run: run `tocsin doctor` on the host")]
-    return [DoctorLine(line.startswith("!"), line.removeprefix("!").removeprefix("-").strip()) for line in found]
 
 
 async def _page(
