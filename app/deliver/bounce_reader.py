@@ -24,6 +24,7 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 _BROKEN = (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _REPLY_CODE = re.compile(r"(?<![\d.])[45]\d\d(?=[ #-])")
+_STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _UNSEEN = re.compile(r"<(style|script)\b", re.IGNORECASE)
 _UNSEEN_END = re.compile(r"</(?:style|script)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,2000}>")
@@ -83,16 +84,17 @@ def find_our_message(raw: bytes) -> tuple[str | None, str | None]:
 
 def _read_status(mail: Message) -> DeliveryReport | None:
     """Return what the mail says in the form of RFC 3464; None if it has no such part."""
-    found = [_from_fields(fields) for part in mail.walk() if _is_status(part) for fields in _field_groups(part)]
+    found = [
+        _from_fields(fields)
+        for part in mail.walk()
+        if part.get_content_type() in _STATUS_TYPES
+        for fields in _field_groups(part)
+    ]
     for kind in (ReturnKind.BOUNCED, ReturnKind.DELAYED, ReturnKind.DELIVERED, ReturnKind.OTHER):
         of_kind = [report for report in found if report is not None and report.kind is kind]
         if of_kind:
             return of_kind[0]
     return None
-
-
-def _is_status(part: Message) -> bool:
-    return part.get_content_type() in ("message/delivery-status", "message/global-delivery-status")
 
 
 def _field_groups(part: Message) -> Iterator[Mapping[str, str]]:

@@ -31,10 +31,10 @@ from app.store.customers import customers_by_id
 from app.store.job_states import (
     TROUBLE,
     JobChoice,
-    JobStanding,
+    JobStatus,
     count_by_customer,
     count_silent,
-    each_standing,
+    each_job_status,
     read_pipeline_state,
 )
 
@@ -236,7 +236,7 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
             if left == 0:
                 break  # jobs in trouble fill the limit, and the others are left out
             # Closed at once: what is read no further must not hold a cursor of a transaction that has ended.
-            async with contextlib.aclosing(each_standing(tx, some, now, tuple(names))) as batches:
+            async with contextlib.aclosing(each_job_status(tx, some, now, tuple(names))) as batches:
                 async for batch in batches:
                     packed.append(_pack(batch[:left], tuple(names.values()), seconds))
                     left -= len(batch[:left])
@@ -252,7 +252,7 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
     return _Scrape(shown, pipeline.stale_because(now) is None, silent, max(0, total - most), packed)
 
 
-def _pack(jobs: Sequence[JobStanding], names: Sequence[str], now: float) -> _Packed:
+def _pack(jobs: Sequence[JobStatus], names: Sequence[str], now: float) -> _Packed:
     labels = []
     for job in jobs:
         own = f'customer="{_escape(job.customer)}",agent="{_escape(job.agent)}",job="{_escape(job.job)}",activity="{job.activity}"'
@@ -263,7 +263,7 @@ def _pack(jobs: Sequence[JobStanding], names: Sequence[str], now: float) -> _Pac
     return _Packed(_packed(labels), [_packed(of_family) for of_family in values])
 
 
-def _values(job: JobStanding, now: float) -> tuple[str, ...]:
+def _values(job: JobStatus, now: float) -> tuple[str, ...]:
     """Return the value of each family for one job; an empty text: it has none."""
     age = overdue = ""
     if job.overdue_at is not None:

@@ -13,9 +13,9 @@ from app.http.published_schema import PublishedSchema
 _DESCRIPTION = """\
 Receives events from backup agents, decides alerts, and notifies the right people, once and in time.
 
-Agents report to `POST /v1/events`. Everything else under `/v1` is for administrators, and needs a key of kind `admin`, or `viewer`
-to read. An error is answered as `application/problem+json` (RFC 9457) with a stable `code`.
-Every list can be had whole, as CSV or NDJSON: with `?format=csv` or `?format=ndjson`, or by `Accept`.
+Agents report to `POST /v1/events`. The others need a key of kind `access` with a role, `admin`
+(the role owner), `viewer` (the role reader) or, for monitoring, `monitor`; `docs/rights.md` lists the role for each. An error is answered as `application/problem+json` (RFC 9457) with a stable `code`.
+Every list can be downloaded whole, as CSV or NDJSON: by `?format=csv`, `?format=ndjson` or the header `Accept`.
 """
 _TAGS = {
     "events": "Report what happened, and look at what was reported. An event is never changed.",

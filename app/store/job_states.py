@@ -2,7 +2,7 @@
 
 Pages, summaries, /v1/status, /metrics/jobs, badges and check_tocsin use these conditions. A state depends on runs and expectations only.
 Whether an alert is open depends on rules and on people too, and must not change a state: a failure without an alert would look like a
-success. Times of standings are whole seconds since 1970, because a scrape reads a hundred thousand jobs and an aware `datetime` for each
+success. Times of statuses are whole seconds since 1970, because a scrape reads a hundred thousand jobs and an aware `datetime` for each
 of their times would take most of its time.
 """
 
@@ -193,7 +193,7 @@ class JobChoice:
         return replace(self, states=states)
 
 
-class JobStanding(NamedTuple):
+class JobStatus(NamedTuple):
     """One job as it stands now. Times are seconds since 1970; amounts are those of its newest ended run."""
 
     id: str
@@ -298,16 +298,16 @@ async def newest_report(tx: ReadTx, choice: JobChoice) -> datetime | None:
     return found
 
 
-async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -> list[JobStanding]:
+async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -> list[JobStatus]:
     """Return the jobs in trouble, the worst first and among equals the one that fails longest."""
     rank = case({state.value: place for state, place in _RANK.items()}, value=state_now(now))
     bad = state_now(now).in_([state.value for state in TROUBLE])
-    query = _standings(tx, now, ()).where(*conditions_of(choice, now), may_differ(now), bad)
+    query = _statuses(tx, now, ()).where(*conditions_of(choice, now), may_differ(now), bad)
     query = query.order_by(rank, jobs.c.failing_since, jobs.c.id).limit(limit)
-    return [_read_standing(row) for row in await tx.connection.execute(query)]
+    return [_read_status(row) for row in await tx.connection.execute(query)]
 
 
-async def page_standings(
+async def page_job_statuses(
     tx: ReadTx,
     choice: JobChoice,
     now: datetime,
@@ -315,21 +315,21 @@ async def page_standings(
     after: str = "",
     limit: int = AT_ONCE,
     labels: Sequence[str] = (),
-) -> list[JobStanding]:
+) -> list[JobStatus]:
     """Return up to `limit` of the jobs in the order of their ids, after one."""
-    query = _standings(tx, now, labels).where(*conditions_of(choice, now), jobs.c.id > after)
-    return [_read_standing(row) for row in await tx.connection.execute(query.order_by(jobs.c.id).limit(limit))]
+    query = _statuses(tx, now, labels).where(*conditions_of(choice, now), jobs.c.id > after)
+    return [_read_status(row) for row in await tx.connection.execute(query.order_by(jobs.c.id).limit(limit))]
 
 
-async def each_standing(
+async def each_job_status(
     tx: ReadTx, choice: JobChoice, now: datetime, labels: Sequence[str] = ()
-) -> AsyncGenerator[list[JobStanding], None]:
+) -> AsyncGenerator[list[JobStatus], None]:
     """Yield the jobs in batches."""
-    query = _standings(tx, now, labels).where(*conditions_of(choice, now))
+    query = _statuses(tx, now, labels).where(*conditions_of(choice, now))
     # By a cursor of the database, in whatever order is quickest: page by page, PostgreSQL would join and sort all jobs for each page.
     async with tx.connection.stream(query) as found:
         async for batch in found.partitions(AT_ONCE):
-            yield [_read_standing(row) for row in batch]
+            yield [_read_status(row) for row in batch]
 
 
 async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineState:
@@ -384,8 +384,8 @@ def _chosen(choice: JobChoice) -> list[ColumnElement[bool]]:
     return found
 
 
-def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
-    """Return the query of jobs as JobStanding has them."""
+def _statuses(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
+    """Return the query of jobs as JobStatus has them."""
 
     def seconds(moment: Column[datetime]) -> ColumnElement[int]:
         if tx.is_sqlite:
@@ -434,8 +434,8 @@ def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
     return joined_jobs(*named).outerjoin(runs, ran)
 
 
-_OWN = len(JobStanding._fields) - 1
+_OWN = len(JobStatus._fields) - 1
 
 
-def _read_standing(row: Sequence[Any]) -> JobStanding:
-    return JobStanding._make((*row[:_OWN], tuple(row[_OWN:])))
+def _read_status(row: Sequence[Any]) -> JobStatus:
+    return JobStatus._make((*row[:_OWN], tuple(row[_OWN:])))

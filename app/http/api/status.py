@@ -22,10 +22,10 @@ from app.http.paging import Paged, PageOut
 from app.store.job_states import (
     TROUBLE,
     JobChoice,
-    JobStanding,
+    JobStatus,
     count_jobs,
     newest_report,
-    page_standings,
+    page_job_statuses,
     read_pipeline_state,
     worst_jobs,
 )
@@ -83,7 +83,7 @@ class StatusQuery(ChoiceQuery):
     worst: int = Field(10, ge=0, le=WORST_MOST, description="How many of the worst jobs are shown.")
 
 
-class StandingOut(BaseModel):
+class JobStatusOut(BaseModel):
     """A job as it stands now."""
 
     id: str = Field(description="Its id.")
@@ -111,7 +111,7 @@ class StandingOut(BaseModel):
     files: float | None = Field(description="Files that this run processed.")
 
     @classmethod
-    def of(cls, job: JobStanding) -> Self:
+    def of(cls, job: JobStatus) -> Self:
         """Return a job as the API shows it."""
         return cls(
             id=job.id,
@@ -138,7 +138,7 @@ class StandingOut(BaseModel):
         )
 
 
-class StandingPage(PageOut[StandingOut]):
+class JobStatusPage(PageOut[JobStatusOut]):
     """A page of jobs as they stand now."""
 
 
@@ -177,7 +177,7 @@ class StatusOut(BaseModel):
         description="Whether the states are up to date: a worker runs, and no report waits for minutes."
     )
     counts: CountsOut = Field(description="How many jobs are in each state.")
-    worst: list[StandingOut] = Field(description="The jobs with problems, the worst first.")
+    worst: list[JobStatusOut] = Field(description="The jobs with problems, the worst first.")
     newest_report_at: datetime | None = Field(description="When the newest report of an agent of these jobs came.")
     newest_report_age_s: int | None = Field(
         description="Age of `newest_report_at` in seconds. The ETag does not depend on it."
@@ -192,7 +192,7 @@ class KeptStatus:
     pipeline: PipelineState
     counts: JobCounts
     newest: datetime | None
-    worst: Sequence[JobStanding]
+    worst: Sequence[JobStatus]
 
 
 @dataclass(slots=True)
@@ -258,7 +258,7 @@ async def get_status(
         reason=judged.reason,
         is_current=stale_because is None,
         counts=CountsOut.of(counts),
-        worst=[StandingOut.of(job) for job in worst],
+        worst=[JobStatusOut.of(job) for job in worst],
         newest_report_at=newest,
         newest_report_age_s=None if newest is None else max(0, int((now - newest).total_seconds())),
     )
@@ -271,7 +271,7 @@ async def get_status(
     return found
 
 
-class StandingsQuery(Paged, ChoiceQuery):
+class JobStatusesQuery(Paged, ChoiceQuery):
     """Which jobs the list shows."""
 
     state: Annotated[list[ShownState], Field(max_length=7, description="Only jobs in this state; can be repeated.")] = (
@@ -279,26 +279,28 @@ class StandingsQuery(Paged, ChoiceQuery):
     )
 
 
-@router.get("/jobs", operation_id="list_standings", summary="List the states of jobs", responses=problems())
-async def list_standings(query: Annotated[StandingsQuery, Query()], context: Context, caller: Monitor) -> StandingPage:
+@router.get("/jobs", operation_id="list_job_statuses", summary="List the states of jobs", responses=problems())
+async def list_job_statuses(
+    query: Annotated[JobStatusesQuery, Query()], context: Context, caller: Monitor
+) -> JobStatusPage:
     """Return jobs in the order of their creation, each with its state, times and amounts."""
     chosen, window = query.choice(caller), query.window("job")
     choice = JobChoice(chosen.customer_ids, chosen.matchers, tuple(query.state))
     async with context.database.read() as tx:
-        found = await page_standings(tx, choice, context.clock(), after=window.after or "", limit=window.limit + 1)
-    items = tuple(StandingOut.of(job) for job in found[: window.limit])
-    return StandingPage.of(Page(items, items[-1].id if len(found) > window.limit else None))
+        found = await page_job_statuses(tx, choice, context.clock(), after=window.after or "", limit=window.limit + 1)
+    items = tuple(JobStatusOut.of(job) for job in found[: window.limit])
+    return JobStatusPage.of(Page(items, items[-1].id if len(found) > window.limit else None))
 
 
-@router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get the state of a job", responses=problems(404))
-async def get_standing(job_id: PathId, context: Context, caller: Monitor) -> StandingOut:
+@router.get("/jobs/{job_id}", operation_id="get_job_status", summary="Get the state of a job", responses=problems(404))
+async def get_job_status(job_id: PathId, context: Context, caller: Monitor) -> JobStatusOut:
     """Return one job with its state, times and amounts."""
     choice = JobChoice(own_customers(caller), job_id=job_id)
     async with context.database.read() as tx:
-        found = await page_standings(tx, choice, context.clock(), limit=1)
+        found = await page_job_statuses(tx, choice, context.clock(), limit=1)
     if not found:
         raise NotFound(f"there is no job {job_id}")
-    return StandingOut.of(found[0])
+    return JobStatusOut.of(found[0])
 
 
 def _moment(seconds: int | None) -> datetime | None:

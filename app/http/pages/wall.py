@@ -21,7 +21,7 @@ from app.store.customers import customers_by_id
 from app.store.fleet import CustomerCounts
 from app.store.job_states import (
     JobChoice,
-    JobStanding,
+    JobStatus,
     count_by_customer,
     count_silent,
     read_pipeline_state,
@@ -43,7 +43,7 @@ class WallState:
     counts: JobCounts
     customers: Sequence[CustomerCounts]
     more: int
-    jobs: Sequence[JobStanding]
+    jobs: Sequence[JobStatus]
 
 
 @router.get("/wall/{token}")

@@ -309,7 +309,7 @@ def _anchored(
                 continue
             piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
             if "*" not in piece:
-                others = frozenset(one for one in entry.pieces if one not in (piece, GAP) and _is_plain_word(one))
+                others = frozenset(one for one in entry.pieces if one not in (piece, GAP) and one.isalpha())
                 exact[piece] = NO_OTHER if not others else (*exact.get(piece, ()), others)
             else:
                 open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
@@ -318,10 +318,6 @@ def _anchored(
     single = {entry.pieces[0] for entry in every if len(entry.pieces) == 1 and entry.meaning in meanings}
     exact.update(dict.fromkeys(single, NO_OTHER))
     return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
-
-
-def _is_plain_word(piece: str) -> bool:
-    return "*" not in piece and piece.isalpha()
 
 
 def common_words() -> dict[str, frozenset[str]]:

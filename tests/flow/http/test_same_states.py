@@ -19,7 +19,7 @@ from app.domain.job_status import ShownState, total_of
 from app.domain.matcher import read_matcher
 from app.domain.summary_schedule import SummarySchedule
 from app.store.fleet import count_states
-from app.store.job_states import JobChoice, count_jobs, each_standing, page_standings
+from app.store.job_states import JobChoice, count_jobs, each_job_status, page_job_statuses
 from app.store.summaries import read_jobs, scope_of
 from app.store.tables import agents, alerts, jobs, runs
 from app.store.tables_managed import rules
@@ -121,8 +121,8 @@ async def compare(system: SystemUnderTest) -> None:
     every, matching = JobChoice(), JobChoice(matchers=(read_matcher("agent!=nobody"),))
     schedule = SummarySchedule(id="sch", name="all", created_at=now, recipients=())
     async with system.context.database.read() as tx:
-        listed = {one.id: one.state for one in await page_standings(tx, every, now)}
-        scraped = {one.id: one.state async for batch in each_standing(tx, every, now) for one in batch}
+        listed = {one.id: one.state for one in await page_job_statuses(tx, every, now)}
+        scraped = {one.id: one.state async for batch in each_job_status(tx, every, now) for one in batch}
         counted = {
             "status": await count_jobs(tx, every, now),
             "status by matcher": await count_jobs(tx, matching, now),
