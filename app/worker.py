@@ -152,12 +152,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
     async with _sole_leases(context, of_this_host, worker_name) as lock, asyncio.TaskGroup() as stages:
 
         def stage(
-            name: str,
-            tick: Tick,
-            *,
-            every: float,
-            wake: asyncio.Event | None = None,
-            after: float = 0.0,
+            name: str, tick: Tick, *, every: float, wake: asyncio.Event | None = None, after: float = 0.0
         ) -> None:
             work = keep_ticking(
                 partial(tick, context), name=name, stopping=stopping, every=every, wake=wake, after=after

@@ -48,7 +48,7 @@ class LiveState:
         self._state = self._announced = ""
 
     async def announced(self) -> str:
-        """Return the state that open pages are told: a change after some seconds of quiet at once, else one in ten seconds."""
+        """Return the state that is sent to open pages: a change after some seconds of quiet at once, else one in ten seconds."""
         found = await self.read()
         now = asyncio.get_running_loop().time()
         if found != self._announced and now - self._announced_at >= ANNOUNCE_EVERY_S:

@@ -101,7 +101,7 @@ async def test_a_page_that_is_read_because_a_job_failed_counts_it(api: Api) -> N
         assert "1 failed" in page
 
 
-async def test_while_jobs_keep_failing_open_pages_are_told_once_in_ten_seconds(
+async def test_while_jobs_keep_failing_open_pages_get_a_change_once_in_ten_seconds(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_LOOK_EVERY_S", 0.0)
@@ -120,10 +120,10 @@ async def test_while_jobs_keep_failing_open_pages_are_told_once_in_ten_seconds(
     monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 3600.0)
     assert {await fail("two"), await fail("three")} == {first}
     monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 0.0)
-    assert await state.announced() != first, "the last change is told, although nothing follows it"
+    assert await state.announced() != first, "the last change is sent, although nothing follows it"
 
 
-async def test_what_changed_while_a_page_was_loaded_is_told_by_its_first_event(api: Api) -> None:
+async def test_what_changed_while_a_page_was_loaded_is_sent_with_its_first_event(api: Api) -> None:
     async with browsing(api) as browser:
         path = await link_for(api, await person(api, "robin@example.org", Role.READER))
         await browser.send(path, path)
