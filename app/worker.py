@@ -34,6 +34,7 @@ from app.decide import (
     summaries,
     uncomposed,
     unended,
+    unreadable_rows,
 )
 from app.decide import probe as decide_probe
 from app.decide import tick as decide
@@ -182,6 +183,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
         stage("disk space", disk_space.tick, every=5, after=_SECOND)
         stage("uncomposed", uncomposed.tick, every=60, after=20)
+        stage("unreadable rows", unreadable_rows.tick, every=60, after=20)
         stage("ends for programs", unended.make_tick(), every=60, after=20)
         stage("ends of deleted jobs", deleted_ends.tick, every=30, after=20)
         stage("canaries", canaries.tick, every=15, after=_SECOND)

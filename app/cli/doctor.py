@@ -19,6 +19,7 @@ from app.cli.identity_provider_check import check_identity_provider
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
 from app.cli.shared_services_check import check_shared_services
+from app.cli.unreadable_check import check_unreadable
 from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
@@ -71,6 +72,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         idle = await idle_monitor_keys(tx, at - _ASKED_WITHIN, at)
         shared = await check_shared_services(tx)
         templates = await failing_templates(tx)
+        unreadable = await check_unreadable(tx, at)
     waits = [
         DoctorFinding(
             f"transport {kind}",
@@ -92,6 +94,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
             )
             for name, words in templates
         ),
+        *unreadable,
         *(DoctorFinding("mail server", line) for line in await check_mail_servers(settings)),
         *(DoctorFinding("dkim", line) for line in await check_dkim(settings)),
         *(DoctorFinding("identity provider", line) for line in await check_identity_provider(settings)),

@@ -85,7 +85,7 @@ WRITABLE.set(1)
 LOG_LINES_LOST = Counter("tocsin_log_lines_lost", "Lines of the log that could not be written.", registry=HTTP)
 UNREADABLE_ROWS = Gauge(
     "tocsin_unreadable_rows",
-    "Rows that fell due and cannot be read, because another version wrote them or they are damaged. The log names them.",
+    "Rows that fell due, customers and settings of administrators that cannot be read, because another version wrote them or they are damaged. The log names them.",
     registry=WORKER,
 )
 DISK_FREE_BYTES = Gauge(

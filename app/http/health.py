@@ -28,7 +28,7 @@ from app.domain.credential import Credential
 from app.domain.message import takes_json
 from app.store import monitoring
 from app.store.canaries import mail_times, reported_canaries
-from app.store.heartbeats import Heartbeat, check_writable, heartbeats_since
+from app.store.heartbeats import Heartbeat, check_writable, heartbeats_since, unreadable_of
 from app.store.migrate import revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 from app.store.outbox import latest_by_transport
@@ -36,7 +36,6 @@ from app.store.returned_mails import MailboxPosition, all_bounced_addresses, fin
 from app.store.transactions import ReadTx
 
 router = APIRouter(tags=["health"])
-UNREADABLE = "tocsin_unreadable_rows"
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
@@ -285,17 +284,10 @@ def _composing(late: OverdueNotices, now: datetime) -> Check:
 
 def _unreadable(workers: Sequence[Heartbeat]) -> list[Check]:
     """Say that rows cannot be read; nothing if all can."""
-    values = [
-        sample[2]
-        for worker in workers
-        for family in worker.metrics
-        if family["name"] == UNREADABLE
-        for sample in family["samples"]
-    ]
-    count = int(sum(values))
+    count = unreadable_of(workers)
     if not count:
         return []
-    detail = f"{count} row(s) that fell due cannot be read, so nothing is decided of them; the log names them"
+    detail = f"{count} row(s) cannot be read, so nothing is decided of them; the log names them"
     return [Check(name="rows", status="warning", detail=detail)]
 
 

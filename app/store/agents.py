@@ -119,7 +119,7 @@ async def past_limit(tx: ReadTx, before: datetime, limit: int) -> tuple[list[Age
 
 
 async def ask_later(tx: WriteTx, ids: Sequence[str], now: datetime) -> None:
-    """Ask in an hour whether agents that cannot be read are silent."""
+    """Ask later whether agents that cannot be read are silent (`store/unreadable.py`)."""
     await put_off(tx, agents.c.silent_at, ids, now)
 
 

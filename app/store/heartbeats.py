@@ -7,7 +7,7 @@ not called ready. The probe and its pings are one row, which never grows in numb
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from app.store.transactions import Database, ReadTx, WriteTx
 _DEAD_AFTER = timedelta(seconds=10)  # two heartbeats
 _WORKER_LOCK = 0x776B  # the first half of the number of an advisory lock: nothing else uses it
 GAP = timedelta(minutes=1)  # workers update the row every five seconds
+_UNREADABLE = "tocsin_unreadable_rows"
 _ONLY, _TRIAL = 1, 2  # rows of `listening`
 
 
@@ -109,6 +110,19 @@ async def heartbeats_since(tx: ReadTx, moment: datetime) -> list[Heartbeat]:
         select(heartbeats).where(heartbeats.c.at >= moment).order_by(heartbeats.c.at.desc())
     )
     return [Heartbeat(row.worker, row.started_at, row.at, tuple(row.transports), row.metrics) for row in rows]
+
+
+def unreadable_of(workers: Iterable[Heartbeat]) -> int:
+    """Return how many rows these workers cannot read; one that several cannot read counts for each."""
+    return int(
+        sum(
+            sample[2]
+            for worker in workers
+            for family in worker.metrics
+            if family["name"] == _UNREADABLE
+            for sample in family["samples"]
+        )
+    )
 
 
 async def database_time(tx: ReadTx) -> datetime:

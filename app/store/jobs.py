@@ -213,7 +213,7 @@ async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> tuple[list[
 
 
 async def learn_later(tx: WriteTx, ids: Sequence[str], now: datetime) -> None:
-    """Learn the cadence of jobs that cannot be read in an hour."""
+    """Learn the cadence of jobs that cannot be read later (`store/unreadable.py`)."""
     await put_off(tx, jobs.c.learn_at, ids, now)
 
 

@@ -278,7 +278,7 @@ async def _claim(tx: WriteTx, due: Select[Any], when: Column[Any], now: datetime
 
 
 async def judge_later(tx: WriteTx, due: Sequence[Notice], now: datetime) -> None:
-    """Look in an hour again at muted or repeated notices whose alert cannot be read."""
+    """Look later again at muted or repeated notices whose alert cannot be read (`store/unreadable.py`)."""
     await put_off_rows(tx, notices.c.due_at, [one.id for one in due if one.state is NoticeState.MUTED], now)
     await put_off_rows(tx, notices.c.repeat_at, [one.id for one in due if one.state is NoticeState.WORDED], now)
 

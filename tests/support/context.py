@@ -112,5 +112,5 @@ async def open_system(database_url: str, folder: Path, **settings: Any) -> Async
     try:
         yield SystemUnderTest(context, customer_id, time)
     finally:
-        unreadable._seen.clear()  # counted in a process, and the next test of this one has another database
+        unreadable.forget()  # counted in a process, and the next test of this one has another database
         await database.close()

@@ -1,0 +1,26 @@
+"""What `tocsin doctor` says about rows that cannot be read: which this version cannot read, and how many the workers found."""
+
+from datetime import datetime, timedelta
+
+from app.cli.findings import DoctorFinding
+from app.store.heartbeats import heartbeats_since, unreadable_of
+from app.store.transactions import ReadTx
+from app.store.unreadable_settings import unreadable_settings
+
+_CODE, _ALIVE, _SHOWN = "rows", timedelta(minutes=1), 3
+_MEND = (
+    "run the newest version on all hosts; if that is so, change or delete these rows by the API (the log names them)."
+)
+
+
+async def check_unreadable(tx: ReadTx, now: datetime) -> list[DoctorFinding]:
+    """Return a finding for what this command cannot read, or else for what the running workers cannot read."""
+    found = await unreadable_settings(tx)
+    if found:
+        named = ", ".join(f"{row_id} in {table}" for table, row_id in found[:_SHOWN])
+        text = f"{len(found)} row(s) cannot be read, because another version wrote them or they are damaged: {named}{', …' if len(found) > _SHOWN else ''}. All that depends on them goes on without them:"
+        return [DoctorFinding(_CODE, text, _MEND)]
+    if count := unreadable_of(await heartbeats_since(tx, now - _ALIVE)):
+        text = f"The running workers cannot read {count} row(s), because another version wrote them or they are damaged. Nothing is decided of them:"
+        return [DoctorFinding(_CODE, text, _MEND)]
+    return []
