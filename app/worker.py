@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
-from app.admin import follow_ups, purge
+from app.admin import clock_steps, follow_ups, purge
 from app.compose import canaries as compose_canaries
 from app.compose import deleted_ends, refresh
 from app.compose import probe as compose_probe
@@ -166,6 +166,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
         stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
         stage("sweep", partial(sweep.tick, lock=lock), every=5)
+        stage("clock", clock_steps.make_tick(), every=5)
         stage("refresh", refresh.tick, every=5, after=_SECOND)
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
