@@ -6,12 +6,17 @@ uvicorn itself waits for as long as headers, a body or the reading of an answer 
 import asyncio
 import logging
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, ClassVar
+
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core import metrics
 from app.core.hidden_modules import hidden
 from app.core.networks import sender_of
 from app.http.places import Limits, Places, Standing
+from app.http.problems import problem
 
 with hidden(
     "watchfiles"
@@ -23,10 +28,17 @@ HEAD_S = 30.0
 BODY_S = 90.0  # longer than the endpoints wait: of some tools they keep what came of a body, and answer
 WAITING_MOST = 10  # requests sent before the answer to an earlier one came: thousands fit into one read, and each read made room for the next
 READ_S = 60.0  # for which a client may read nothing of an answer
-_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
+_BUSY_S = 5  # after which a client that found no place tries again
 # uvicorn logs each invalid request: whoever sends them could fill the disk.
 _logger = logging.getLogger("uvicorn.error.connection")
 _logger.setLevel(logging.ERROR)
+
+
+def _raw(answer: Response) -> bytes:
+    """Return an answer as bytes, for a connection on which no application has a request."""
+    head = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n".encode()
+    lines = [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
+    return b"".join([head, *lines, b"connection: close\r\n\r\n", bytes(answer.body)])
 
 
 class UnfinishedBodies:
@@ -87,7 +99,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self.logger = _logger
         if not self.places.take(self, self.client[0] if self.client else None):
-            transport.write(_REFUSAL)
+            detail = "all connections are in use; try again"
+            transport.write(_raw(problem(503, "overloaded", detail, headers={"retry-after": str(_BUSY_S)})))
             transport.close()
             return
         self._wait(HEAD_S)
@@ -105,7 +118,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Accept data, unless the headers are too long by now."""
         if self._is_in_head:
             if self._head_size > HEAD_MOST:
-                self.send_400_response("The head of the request is too long.")
+                self._refuse(431, "head_too_long", f"address and headers are longer than {HEAD_MOST} bytes")
                 return
             self._head_size += len(data)
         super().data_received(data)
@@ -116,6 +129,14 @@ class BoundedConnection(HttpToolsProtocol):
             self.bodies.add(self, len(data))
         elif self._head_size and self._deadline is None:
             self._wait(HEAD_S)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no valid HTTP/1.1 in the form of every refusal."""
+        self._refuse(400, "malformed_request", msg)
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        self.transport.write(_raw(problem(status, code, detail)))
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Continue with the body. Raises ValueError, which ends the connection, if too many requests wait for the answer to one before."""

@@ -179,7 +179,9 @@ async def test_a_request_that_is_being_answered_makes_room_for_nobody():
         last[1].write(wait)
         await asyncio.sleep(0.1)
         refused = await stack.enter_async_context(line_to(port))
-        assert (await refused[0].read()).startswith(b"HTTP/1.1 503")
+        answer = await refused[0].read()
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b'"code":"overloaded"' in answer
 
 
 async def test_an_address_holds_only_so_many_connections_unless_it_is_a_proxy():
