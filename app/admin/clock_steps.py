@@ -62,7 +62,8 @@ async def _bring_forward(context: AppContext, back: timedelta, now: datetime, *,
     for start in range(0, len(rows), _TOGETHER):
         async with context.database.write() as tx:
             await bring_forward(tx, rows[start : start + _TOGETHER], back, now)
-            tx.after_commit(lambda: [context.wakeups.wake(what) for what in ("notices", "messages")])
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
+            tx.after_commit(lambda: context.wakeups.wake("messages"))
     log.warning(
         "the clock was put back; what waits to be composed or sent is due as before",
         back_s=round(back.total_seconds()),

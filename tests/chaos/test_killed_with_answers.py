@@ -48,6 +48,7 @@ class Administrator:
     acknowledged: set[str] = field(default_factory=set)
     silences: set[str] = field(default_factory=set)
     asked: int = 0
+    answered: int = 0
 
     async def insist(self, method: str, path: str, *done: int, **more: Any) -> Any:
         """Send a request until an answer has one of the statuses `done`, and return its JSON."""
@@ -63,6 +64,7 @@ class Administrator:
                         await asyncio.sleep(0.05)
                         continue
                     if answer.status_code in done:
+                        self.answered += 1
                         return answer.json() if answer.content else None
                     assert answer.status_code == 503, f"{method} {path}: {answer.status_code} {answer.text}"
                     await asyncio.sleep(0.2)
@@ -134,10 +136,10 @@ async def kill_amid_answers(storm: Storm, person: Administrator, alert_ids: list
             for _ in range(3):
                 async with asyncio.timeout(BACK_S):
                     # The test observes other processes.
-                    while not all(task.done() for task in work) and len(person.acknowledged) <= before:  # noqa: ASYNC110
+                    while not all(task.done() for task in work) and person.answered <= before:  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
                 await asyncio.sleep(storm.dice.uniform(0.0, 0.7))
-                before = len(person.acknowledged)
+                before = person.answered
                 for program in storm.dice.sample(storm.programs, storm.dice.randint(1, len(storm.programs))):
                     program.kill()
                 storm.start()
