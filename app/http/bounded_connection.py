@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core import metrics
 from app.core.hidden_modules import hidden
