@@ -199,8 +199,15 @@ def _answers(address: str) -> tuple[tuple[str, str], ...]:
 
 
 def _links(view: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
-    ids = (("alert", view.alert.id), ("run", view.run_id), ("job", view.alert.job_id))
-    return tuple((noun, link_to(base_url, noun, id_)) for noun, id_ in ids if id_)
+    # Under "OK AGAIN" a link "Run" to the run that failed would lead to the opposite of what the mail says.
+    is_well = state_of(view) == OK_AGAIN and view.good_run_id is not None
+    good, earlier = (view.good_run_id, view.run_id) if is_well else (view.run_id, None)
+    ids = [("alert", view.alert.id), ("run", good), ("job", view.alert.job_id)]
+    links = [(noun, link_to(base_url, noun, id_)) for noun, id_ in ids if id_]
+    if earlier and earlier != good:
+        noun = "failed run" if view.alert.kind is AlertKind.FAILED else "earlier run"
+        links.append((noun, link_to(base_url, "run", earlier)))
+    return tuple(links)
 
 
 def _facts(view: AlertView, where: tzinfo) -> list[tuple[str, str]]:

@@ -40,6 +40,7 @@ class AlertView:
     zone_hint: str | None = None  # of a missed run: that the time zone of the job's expectation may be wrong
     thread_subject: str | None = None
     agent_waits: bool = False  # for approval
+    good_run_id: str | None = None  # of an alert that is over: the newest run of its job that ended well
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 

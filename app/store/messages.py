@@ -7,7 +7,7 @@ hear of again. Only the newest of a recipient is kept: they come every minute or
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from app.store.customers import Scope, alerts_of
 from app.store.prepared import Builder, Prepared
 from app.store.repository import IndexRanges, Page, Repository, Window, page_among, page_newest, split, tested
 from app.store.row_mapping import UNREADABLE, expectation_of
-from app.store.runs import newest_runs
+from app.store.runs import last_good_runs, newest_runs
 from app.store.tables import agents, alerts, attempts, bodies, customers, events, jobs, messages, notices, runs
 from app.store.transactions import ReadTx, WriteTx
 
@@ -228,6 +228,8 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
     mails = await tx.fetch(_FIRST_MAILS, alert_ids=alert_ids)
     threads = {(recipient_id, alert_id): first for recipient_id, alert_id, *first in mails}
     hints = await _zone_hints(tx, found.values())
+    over = {notice.alert_id for notice in reported if notice.what is NoticeKind.RECOVERED}
+    good = await last_good_runs(tx, {found[own][0].job_id or "" for own in over if own in found})
     views: dict[str, AlertView] = {}
     for notice in reported:
         if notice.alert_id in found:
@@ -236,6 +238,8 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
             views[notice.id] = _alert_view(
                 notice, alert, about, evidence.get(alert.event_id or ""), thread, hints.get(alert.job_id or "")
             )
+            if notice.what is NoticeKind.RECOVERED:
+                views[notice.id] = replace(views[notice.id], good_run_id=good.get(alert.job_id or ""))
     return views
 
 

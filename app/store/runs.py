@@ -355,6 +355,16 @@ async def newest_runs(tx: ReadTx, job_ids: Iterable[str], limit: int) -> Mapping
     return found
 
 
+async def last_good_runs(tx: ReadTx, job_ids: Collection[str]) -> Mapping[str, str]:
+    """Return the id of the newest run of each job that ended well, by the job's id."""
+    if not job_ids:
+        return {}
+    good = runs.c.job_id == jobs.c.id, runs.c.outcome == RunOutcome.SUCCESS.value, runs.c.ended_at.is_not(None)
+    newest = select(runs.c.id).where(*good).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
+    query = select(jobs.c.id, newest.correlate(jobs).scalar_subquery()).where(jobs.c.id.in_(sorted(job_ids)))
+    return {job_id: run_id for job_id, run_id in await tx.connection.execute(query) if run_id is not None}
+
+
 def newest_first(job_id: str, limit: int) -> Select[Any]:
     """Return the query for a job's newest ended runs, which reads the index from the newest end and no further than it must."""
     ended = runs.c.job_id == job_id, runs.c.ended_at.is_not(None)

@@ -13,7 +13,6 @@ from starlette.datastructures import FormData
 
 from app.admin.editing import Editor
 from app.compose import summary_mail
-from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core.errors import NotFound, StaleEdit, TocsinError
 from app.domain.alert import AlertKind
@@ -25,7 +24,7 @@ from app.http.pages import routing_forms as forms
 from app.http.pages.acts import back_to
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.jobs import Administrator
-from app.http.pages.routing_effects import Effect, alert_mail_of, effect_of
+from app.http.pages.routing_effects import Effect, PreviewedMail, alert_mail_of, effect_of
 from app.http.pages.routing_store import (
     Thing,
     all_things,
@@ -173,13 +172,15 @@ async def post_test(
 
 @router.get(PATH + "/routes/{row_id}/shown")
 async def show_alert_mail(context: Context, _who: Router, row_id: RowId) -> HTMLResponse:
-    """Return the mail about the newest alert that a route would send now, for the frame that shows it: nothing in it runs or is loaded."""
+    """Return the mail that a route would send about its newest alert or an example, for the frame that shows it: nothing in it runs or is loaded."""
     async with context.database.read() as tx:
         route = await find_thing(tx, "routes", row_id)
         mail = await alert_mail_of(tx, context, route, await effect_of(tx, context, route))
     if mail is None:
-        raise NotFound("no alert of the last 30 days would have gone here")
-    return HTMLResponse(mail.html, headers={"Content-Security-Policy": _FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"})
+        raise NotFound("there is no such route")
+    return HTMLResponse(
+        mail.mail.html, headers={"Content-Security-Policy": _FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
+    )
 
 
 @router.get(PATH + "/summaries/{row_id}/shown")
@@ -243,7 +244,7 @@ async def _form(
     *,
     thing: Thing | None = None,
     effect: Effect | None = None,
-    mail: RenderedMail | None = None,
+    mail: PreviewedMail | None = None,
     errors: Sequence[forms.FieldError] = (),
     refused: TocsinError | None = None,
     tested: Sequence[Any] = (),

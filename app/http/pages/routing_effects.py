@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail
+from app.compose.example_alert import example_view
 from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.decide.mute import muting_silence
@@ -67,17 +68,30 @@ async def effect_of(tx: ReadTx, context: AppContext, thing: object) -> Effect | 
             return None
 
 
-async def alert_mail_of(tx: ReadTx, context: AppContext, thing: object, effect: Effect | None) -> RenderedMail | None:
-    """Return the mail about the newest alert that a route would send; None for other things, and where there is no such alert.
+@dataclass(frozen=True, slots=True)
+class PreviewedMail:
+    """A mail as a route would send it. `is_example`: about an alert that is made up, as none of the last 30 days would have gone there."""
+
+    mail: RenderedMail
+    is_example: bool
+
+
+async def alert_mail_of(tx: ReadTx, context: AppContext, thing: object, effect: Effect | None) -> PreviewedMail | None:
+    """Return the mail about the newest alert that a route would send, or about a made-up one; None for other things.
 
     Its links to answer have no signature: whoever sees it could act in the name of a recipient.
     """
-    if not isinstance(thing, Route) or effect is None or not effect.examples:
+    if not isinstance(thing, Route) or effect is None:
         return None
-    alert, base_url = effect.examples[0].alert, context.settings.public_url
-    notice = previewed_notice(alert, NoticeKind.OPENED, context.clock(), alert.reason)
-    views = await read_alert_views(tx, [notice])
-    return alert_mail.render(list(views.values()), base_url=base_url, answer=lambda _: f"{base_url}{PATH}hidden")
+    base_url = context.settings.public_url
+    if effect.examples:
+        alert = effect.examples[0].alert
+        notice = previewed_notice(alert, NoticeKind.OPENED, context.clock(), alert.reason)
+        views = list((await read_alert_views(tx, [notice])).values())
+    else:
+        views = [example_view(context.clock())]
+    mail = alert_mail.render(views, base_url=base_url, answer=lambda _: f"{base_url}{PATH}hidden")
+    return PreviewedMail(mail, is_example=not effect.examples)
 
 
 async def _of_route(tx: ReadTx, route: Route, now: datetime) -> Effect:

@@ -1,6 +1,7 @@
 """From notices to messages in the outbox, on real databases: grouped, in threads, and never partly."""
 
 import base64
+import re
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.compose import tick as compose
-from app.store.tables import alerts, messages, notices
+from app.store.tables import alerts, messages, notices, runs
 from app.store.tables_managed import recipients, routes, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 
@@ -77,6 +78,19 @@ async def test_the_recovery_is_in_the_thread_of_the_failure(system: SystemUnderT
     assert recovered["Subject"].startswith("[OK AGAIN] ")
     assert recovered["In-Reply-To"] == failed["Message-ID"]
     assert failed["Message-ID"] in recovered["References"]
+
+
+async def test_the_run_that_a_recovery_links_to_is_the_one_that_ended_well(system: SystemUnderTest) -> None:
+    await system.receive(job="nightly-sql", outcome="failure")
+    await live_on(system)
+    system.pass_time(hours=1)
+    await system.receive(job="nightly-sql", outcome="success")
+    await live_on(system)
+    ids = {row.outcome: row.id for row in await system.rows(runs)}
+    failed, recovered = [text_of(row) for row in await system.mails(messages.c.is_alert)]
+    assert re.search(rf"^ +Run +\S+/proof/{ids['failure']}$", failed, re.MULTILINE)
+    assert re.search(rf"^ +Run +\S+/proof/{ids['success']}$", recovered, re.MULTILINE)
+    assert re.search(rf"^ +Failed run +\S+/proof/{ids['failure']}$", recovered, re.MULTILINE)
 
 
 async def test_gmail_and_outlook_find_the_recovery_in_the_conversation_of_the_failure_and_no_other_alert(

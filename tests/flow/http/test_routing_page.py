@@ -237,5 +237,11 @@ async def test_a_route_shows_the_mail_about_its_newest_alert_with_links_that_do_
         await _sign_in(api, reader, Role.READER)
         assert (await reader.get(f"{path}/shown")).status_code == 404
         await api.tell("PATCH", f"/v1/routes/{route['id']}", json={"matchers": [{"field": "job", "value": "nothing"}]})
-        assert "so no mail can be shown" in (await browser.get(path)).text
-        assert (await browser.get(f"{path}/shown")).status_code == 404
+        page = await browser.get(path)
+        assert "An example of its mail" in page.text
+        assert "nothing in it is real" in page.text
+        shown = await browser.get(f"{path}/shown")
+        assert "Example: no space left on device" in shown.text
+        assert "Example customer" in shown.text
+        assert "nightly" not in shown.text
+        assert set(re.findall(r"/answer/([\w.~-]+)", shown.text)) == {"hidden"}
