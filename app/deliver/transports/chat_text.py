@@ -26,7 +26,8 @@ def chat_text(body: bytes, ended: Mapping[str, datetime]) -> tuple[str, str, str
         alerts = read_alerts(body, ended)
     except BadDocument:
         return _other(body)
-    lines = [_line(one) for one in alerts[:_MOST]]
+    # The title already says what one alert is about: many services show both, one above the other.
+    lines = [_line(one) for one in alerts[:_MOST]] if len(alerts) > 1 else [_rest(alerts[0])]
     if len(alerts) > _MOST:
         lines.append(f"… and {len(alerts) - _MOST} more")
     if all(one.is_over for one in alerts):
@@ -62,6 +63,12 @@ def _other(body: bytes) -> tuple[str, str, str]:
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise BadDocument("the message is no document of ours") from cause
     return f"{_SUMMARY} {subject}", subject, "success" if kind == "summary" and not data.get("failed") else "info"
+
+
+def _rest(alert: DocumentAlert) -> str:
+    """Return what the title does not say."""
+    message = "" if alert.is_over else one_line(alert.fields["message"], _LONGEST)
+    return f"{message}\n{alert.fields['url']}".strip()
 
 
 def _line(alert: DocumentAlert) -> str:

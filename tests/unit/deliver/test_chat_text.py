@@ -45,3 +45,22 @@ def test_no_event_mentions_anybody_or_hides_a_link(mention: str):
 @pytest.mark.parametrize("plain", ["root@nas01 failed", "3 < 4 > 2", "a[1] (2)", "disk /dev/sda: 100 %"])
 def test_other_texts_stay_as_they_are(plain: str):
     assert plain in _text(plain)
+
+
+def test_one_alert_is_said_once_and_several_have_a_line_each():
+    made = json.loads(example_alerts(datetime(2026, 3, 1, tzinfo=UTC), "https://tocsin.example.org", "opened"))
+    [alert] = made["data"]["alerts"]
+    alert |= {
+        "agent": "nas01",
+        "job": "photos",
+        "severity": "error",
+        "message": "the disk is full",
+        "url": "https://t.example.org/alerts/1",
+    }
+    title, text, kind = chat_text(json.dumps(made).encode(), {})
+    assert (title, kind) == (f"🔴 nas01 photos: {alert['trouble']}", "failure")
+    assert text == "the disk is full\nhttps://t.example.org/alerts/1"
+    made["data"]["alerts"] = [alert, {**alert, "id": "alr_2", "job": "music"}]
+    title, text, _ = chat_text(json.dumps(made).encode(), {})
+    assert title == "🔴 2 alerts"
+    assert [line.partition(":")[0] for line in text.splitlines()[::2]] == ["🔴 nas01 photos", "🔴 nas01 music"]
