@@ -1,4 +1,8 @@
-"""Look up the terms of all languages: which of them begin at a token, with `*` for endings and ` .. ` for words between."""
+"""Look up the terms of all languages: which of them begin at a token, with `*` for endings and ` .. ` for words between.
+
+Most terms are kept as bytes, by their first piece, and made into entries when a text has that piece: 35 000 entries would take 14 MiB in
+each process that reads texts, and most services see a few hundred of them.
+"""
 
 import re
 import threading
@@ -6,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.intake.language.fold import fold, fold_typed
 from app.intake.language.tokens import CJK, Token, TokenKind
@@ -43,10 +47,12 @@ class Match:
 
 @dataclass(slots=True)
 class _Index:
-    exact: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    exact: dict[str, bytes] = field(
+        default_factory=dict
+    )  # by a first piece without `*`: the terms, each packed into a line
     prefixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     suffixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    pieces: set[str] = field(default_factory=set)  # all exact pieces of all terms
+    later_pieces: set[str] = field(default_factory=set)  # all other pieces without `*` that are no key of `exact`
     negations: set[str] = field(default_factory=set)  # terms of one word that negate, in all languages
     gateway: set[str] = field(default_factory=set)
     run_on: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # by language
@@ -71,8 +77,6 @@ def _index() -> _Index:
 @cache
 def _load_index() -> _Index:
     index = _Index()
-    # Half of all these texts are equal to another one, most words being their own only piece: kept once, they take 3 MiB less.
-    kept: dict[str, str] = {}
     for language in languages():
         runs_on = not has_word_boundaries(language)
         terms = [(term, fold(term.term)) for term in load_terms(language)]
@@ -81,25 +85,43 @@ def _load_index() -> _Index:
         for (_, meaning, text), folded in terms:
             if meaning is TermMeaning.FAILED and not negations.isdisjoint(folded.split()):
                 meaning = TermMeaning.NOT_DONE  # noqa: PLW2901  ("could not" is not denied by a further negation)
-            text = kept.setdefault(text, text)  # noqa: PLW2901
             if meaning is TermMeaning.GATEWAY:
                 index.gateway.add(folded)
             elif runs_on and _CJK_RUN.search(text):
                 pieces = tuple(re.sub(r"\s+", "", part) for part in folded.split(GAP))
                 index.run_on[language].append(Entry(language, meaning, text, pieces))
             elif text.isascii():  # typed as it is: each start of the service reads all of these files
-                _add(index, Entry(language, meaning, text, _cut(folded, kept)))
+                _add(index, Entry(language, meaning, text, _cut(folded)))
             else:
                 for spelling in dict.fromkeys((folded, fold_typed(text))):
-                    _add(index, Entry(language, meaning, text, _cut(spelling, kept), spelling != text.casefold()))
+                    _add(index, Entry(language, meaning, text, _cut(spelling), spelling != text.casefold()))
+    index.later_pieces -= index.exact.keys()
     return index
 
 
-def _cut(spelling: str, kept: dict[str, str]) -> tuple[str, ...]:
+def _cut(spelling: str) -> tuple[str, ...]:
     words = spelling.split()
     if not "".join(words).isalnum():
         words = [piece for word in words for piece in ([GAP] if word == GAP else _PIECE.findall(word))]
-    return tuple(kept.setdefault(word, word) for word in words)
+    return tuple(words)
+
+
+_MEANINGS = tuple(TermMeaning)
+_NUMBERS = {meaning: str(number) for number, meaning in enumerate(_MEANINGS)}
+
+
+def _pack(entry: Entry) -> bytes:
+    """Return the entry as a line. Its text is left out where it is the pieces, and the first piece always."""
+    pieces = " ".join(entry.pieces[1:])
+    text = "" if entry.term == " ".join(entry.pieces) else entry.term
+    return "\t".join((entry.language, _NUMBERS[entry.meaning], "u" * entry.unmarked, text, pieces)).encode()
+
+
+def _unpack(first: str, lines: bytes) -> Iterator[Entry]:
+    for line in lines.decode().split("\n"):
+        language, number, unmarked, text, rest = line.split("\t")
+        pieces = (first, *rest.split(" ")) if rest else (first,)
+        yield Entry(language, _MEANINGS[int(number)], text or " ".join(pieces), pieces, bool(unmarked))
 
 
 def _add(index: _Index, entry: Entry) -> None:
@@ -109,8 +131,9 @@ def _add(index: _Index, entry: Entry) -> None:
     elif first.startswith("*"):
         index.suffixes[first[-_KEY:]].append(entry)
     else:
-        index.exact[first].append(entry)
-    index.pieces.update(piece for piece in entry.pieces if "*" not in piece)
+        before = index.exact.get(first)
+        index.exact[first] = _pack(entry) if before is None else before + b"\n" + _pack(entry)
+    index.later_pieces.update(piece for piece in entry.pieces[1:] if "*" not in piece)
 
 
 def is_gateway_word(word: str) -> bool:
@@ -124,16 +147,22 @@ def has_gateway_run(text: str) -> bool:
 
 
 def all_entries() -> Iterator[Entry]:
-    """Yield the terms that begin with a whole word, in all languages."""
-    for entries in _index().exact.values():
-        yield from entries
+    """Yield the terms that begin with a whole word, in all languages. It makes each anew, which takes a tenth of a second."""
+    for first, lines in _index().exact.items():
+        yield from _unpack(first, lines)
+
+
+def entries_of(word: str) -> tuple[Entry, ...]:
+    """Return the terms that begin with exactly this folded word."""
+    lines = _index().exact.get(word)
+    return () if lines is None else tuple(_unpack(word, lines))
 
 
 @lru_cache(maxsize=_WORDS)
 def entries_at(word: str) -> tuple[Entry, ...]:
     """Return the terms whose first piece is this folded word."""
     index = _index()
-    found = list(index.exact.get(word, ()))
+    found = list(entries_of(word))
     for length in range(1, _KEY + 1):
         found += [entry for entry in index.prefixes.get(word[:length], ()) if _fits(entry.pieces[0], word)]
     found += [entry for entry in index.suffixes.get(word[-_KEY:], ()) if _fits(entry.pieces[0], word)]
@@ -145,9 +174,11 @@ def completions(beginning: str) -> Iterator[Entry]:
     if len(beginning) < _SHORTEST_CUT:
         return
     by_language: dict[str, list[Entry]] = defaultdict(list)
-    for entry in all_entries():
-        if len(entry.pieces) == 1 and entry.pieces[0].startswith(beginning) and entry.meaning in _DECIDING:
-            by_language[entry.language].append(entry)
+    for word in _index().exact:
+        if word.startswith(beginning):
+            for entry in entries_of(word):
+                if len(entry.pieces) == 1 and entry.meaning in _DECIDING:
+                    by_language[entry.language].append(entry)
     for language, found in by_language.items():
         if len(beginning) == _SHORTEST_CUT and language != "en":
             continue
@@ -180,7 +211,8 @@ def _fits(piece: str, word: str) -> bool:
 @lru_cache(maxsize=_WORDS)
 def is_term(word: str) -> bool:
     """Return whether a folded word is a term, or a piece of one."""
-    return word in _index().pieces or bool(entries_at(word))
+    index = _index()
+    return word in index.exact or word in index.later_pieces or bool(entries_at(word))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,46 +323,54 @@ def _fits_gapped(entry: Entry, text: str) -> bool:
     return entry.meaning not in _GOOD or not any(negation in middle for negation in _index().negations)
 
 
-Needs = tuple[frozenset[str], ...]  # a term is possible if all words of one of these sets are there too
-NO_OTHER: Needs = (frozenset(),)  # one for all: most terms need no other word
+# A term is possible if all words of one of these tuples are there too. Tuples, because frozensets of one word take four times as much.
+Needs = tuple[tuple[bytes, ...], ...]
+NO_OTHER: Needs = ((),)  # one for all: most terms need no other word
 
 
 @lru_cache(maxsize=16)
 def _anchored(
     meanings: tuple[TermMeaning, ...], spoken: frozenset[str]
-) -> tuple[Mapping[str, Needs], Mapping[str, tuple[str, ...]]]:
+) -> tuple[dict[bytes, Needs], Mapping[str, tuple[str, ...]]]:
     """Return the longest piece of each term of these meanings: the exact ones, and those with `*` by their first or last letters."""
-    exact: dict[str, Needs] = {}
+    exact: dict[bytes, Needs] = {}
     open_ended: dict[str, list[str]] = defaultdict(list)
-    index = _index()
-    for entries in (*index.exact.values(), *index.prefixes.values(), *index.suffixes.values()):
-        for entry in entries:
-            if entry.meaning not in meanings or entry.language not in spoken:
-                continue
-            piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
-            if "*" not in piece:
-                others = frozenset(one for one in entry.pieces if one not in (piece, GAP) and one.isalpha())
-                exact[piece] = NO_OTHER if not others else (*exact.get(piece, ()), others)
-            else:
-                open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
-    # A word that is a term by itself needs no other.
-    every = (entry for entries in index.exact.values() for entry in entries if entry.language in spoken)
-    single = {entry.pieces[0] for entry in every if len(entry.pieces) == 1 and entry.meaning in meanings}
-    exact.update(dict.fromkeys(single, NO_OTHER))
+    single: set[bytes] = set()
+    kept: dict[object, Any] = {}
+    for entry in _every_entry():
+        if entry.meaning not in meanings or entry.language not in spoken:
+            continue
+        piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
+        if len(entry.pieces) == 1 and "*" not in piece:
+            single.add(piece.encode())
+        elif "*" not in piece:
+            others = {one.encode() for one in entry.pieces if one not in (piece, GAP) and one.isalpha()}
+            need = tuple(kept.setdefault(one, one) for one in sorted(others))
+            found = (*exact.get(piece.encode(), ()), need) if need else NO_OTHER
+            exact[piece.encode()] = kept.setdefault(found, found)
+        else:
+            open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
+    exact.update(dict.fromkeys(single, NO_OTHER))  # a word that is a term by itself needs no other
     return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
 
 
-def common_words() -> dict[str, frozenset[str]]:
-    """Return the frequent words of each language."""
-    words: dict[str, set[str]] = defaultdict(set)
+def _every_entry() -> Iterator[Entry]:
+    yield from all_entries()
+    for entries in (*_index().prefixes.values(), *_index().suffixes.values()):
+        yield from entries
+
+
+def common_words() -> dict[str, frozenset[bytes]]:
+    """Return the frequent words of each language, in UTF-8."""
+    words: dict[str, set[bytes]] = defaultdict(set)
     for entry in all_entries():
         if entry.meaning is TermMeaning.COMMON and len(entry.pieces) == 1:
-            words[entry.language].add(entry.pieces[0])
+            words[entry.language].add(entry.pieces[0].encode())
     return {language: frozenset(found) for language, found in words.items()}
 
 
-def anchors(meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> Mapping[str, Needs]:
-    """Return words one of which stands in every text of these languages that has a term of these meanings, but for terms with `*`.
+def anchors(meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> dict[bytes, Needs]:
+    """Return words, in UTF-8, one of which stands in every text of these languages that has a term of these meanings, but for terms with `*`.
 
     Each has sets of other words, all of one of which stand there too.
     """
@@ -340,22 +380,19 @@ def anchors(meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> Mappin
 def is_anchor(word: str, meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> bool:
     """Return whether a text with this folded word may have a term of one of these meanings."""
     exact, open_ended = _anchored(meanings, spoken)
-    if word in exact:
+    if word.encode() in exact:
         return True
     keys = [word[:length] for length in range(1, _KEY + 1)] + [word[-_KEY:]]
     return any(_fits(piece, word) for key in keys for piece in open_ended.get(key, ()))
 
 
 @cache
-def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[str, frozenset[str]]:
-    """Return pieces of terms without word boundaries, each with its letters.
-
-    One of the pieces stands in every such text that has a term of these meanings.
-    """
+def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> tuple[str, ...]:
+    """Return pieces of terms without word boundaries. One of the pieces stands in every such text that has a term of these meanings."""
     pieces = {
         max(entry.pieces, key=len)
         for entries in _index().run_on.values()
         for entry in entries
         if entry.meaning in meanings
     }
-    return {piece: frozenset(piece) for piece in sorted(pieces)}
+    return tuple(sorted(pieces))

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 
 from app.intake.language.fold import fold
-from app.intake.language.lexicon import MARKS, NO_OTHER, anchors, common_words, is_anchor, run_on_anchors
+from app.intake.language.lexicon import MARKS, NO_OTHER, Needs, anchors, common_words, is_anchor, run_on_anchors
 from app.intake.language.tokens import CJK
 from app.intake.language.words_file import TermMeaning as T
 from app.intake.language.words_file import languages
@@ -35,8 +35,6 @@ _TROUBLE = (
 )
 _SIGNATURE = 12  # lines
 _VERDICT = (T.SUCCEEDED,)
-Needs = tuple[frozenset[bytes], ...]
-_NO_OTHER: Needs = (frozenset(),)
 _CJK = re.compile(f"[{CJK}]")
 # Characters around words. Those inside paths and host names are left out, because a file `error.log` is not trouble.
 _PUNCTUATION = b'!"#$%&()*+,:;<=>?[]^`{|}~	'
@@ -115,7 +113,7 @@ def _plain_bytes(lines: list[str]) -> bytes:
 
 @cache
 def _common_words() -> Mapping[str, frozenset[bytes]]:
-    return {language: frozenset(map(str.encode, words)) for language, words in common_words().items()}
+    return common_words()
 
 
 def _languages(words: set[bytes]) -> tuple[frozenset[str], frozenset[bytes]]:
@@ -137,35 +135,22 @@ def _known_harmless(_meanings: tuple[T, ...], _spoken: frozenset[str]) -> set[by
     return set()
 
 
-@lru_cache(maxsize=16)
-def _exact_anchors(meanings: tuple[T, ...], spoken: frozenset[str]) -> Mapping[bytes, Needs]:
-    return {
-        anchor.encode(): _NO_OTHER if needs == NO_OTHER else tuple(frozenset(map(str.encode, need)) for need in needs)
-        for anchor, needs in anchors(meanings, spoken).items()
-    }
-
-
-@lru_cache(maxsize=16)
-def _anchor_set(meanings: tuple[T, ...], spoken: frozenset[str]) -> frozenset[bytes]:
-    return frozenset(_exact_anchors(meanings, spoken))
-
-
 def _hits(words: set[bytes], meanings: tuple[T, ...], spoken: frozenset[str]) -> dict[bytes, Needs]:
     """Return the words that may be in a term of one of the meanings, with the other words that the term needs."""
-    exact, harmless = _exact_anchors(meanings, spoken), _known_harmless(meanings, spoken)
-    known = _anchor_set(meanings, spoken)  # a set, as the keys of a dictionary are slow to subtract
+    exact, harmless = anchors(meanings, spoken), _known_harmless(meanings, spoken)
+    unknown = words.difference(exact)  # `words - exact.keys()` would look at each of the thousands of keys
     found: dict[bytes, Needs] = {}
-    for word in words & known:
-        possible = tuple(need for need in exact[word] if need <= words)
+    for word in words - unknown:
+        possible = tuple(need for need in exact[word] if words.issuperset(need))
         if possible:
             found[word] = possible
     if len(harmless) > _MAX_KNOWN_HARMLESS:
         harmless.clear()
-    for word in words - known - harmless:
+    for word in unknown - harmless:
         if (word.isalpha() or not word.isascii()) and is_anchor(
             fold(word.decode("utf-8", "replace")), meanings, spoken
         ):
-            found[word] = (frozenset(),)
+            found[word] = NO_OTHER
         else:
             harmless.add(word)
     return found
@@ -195,8 +180,8 @@ def _lines_with_run_on(lines: list[str]) -> list[int]:
     letters = set(text)
     starts = list(accumulate(map(len, lines), lambda start, length: start + length + 1, initial=0))
     found: set[int] = set()
-    for piece, needed in run_on_anchors(_TROUBLE).items():
-        at = text.find(piece) if needed <= letters else -1
+    for piece in run_on_anchors(_TROUBLE):
+        at = text.find(piece) if letters.issuperset(piece) else -1
         while at >= 0:
             number = bisect_right(starts, at) - 1
             found.add(number)
@@ -209,4 +194,4 @@ def _may_state(line: bytes, hits: Mapping[bytes, Needs]) -> bool:
     if hits.keys().isdisjoint(words):
         return False
     unique = set(words)
-    return any(need <= unique for word in unique & hits.keys() for need in hits[word])
+    return any(unique.issuperset(need) for word in unique & hits.keys() for need in hits[word])

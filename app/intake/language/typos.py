@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from app.intake.language.lexicon import Entry, all_entries
+from app.intake.language.lexicon import Entry, all_entries, entries_of
 from app.intake.language.words_file import TermMeaning
 
 _SHORTEST, _SHORTEST_BAD, _SHORTEST_WRONG_LETTER, _LONGEST = 5, 6, 7, 24
@@ -35,34 +35,34 @@ class _Spellings:
 
     hashes: "array[int]"
     places: "array[int]"
-    terms: list[Entry]
+    words: list[str]
 
     def find(self, spelling: str) -> Iterator[Entry]:
         """Yield the terms with this spelling."""
         wanted = hash(spelling)
         at = bisect_left(self.hashes, wanted)
         while at < len(self.hashes) and self.hashes[at] == wanted:
-            term = self.terms[self.places[at]]
-            if spelling == term.pieces[0] or spelling in _without_one(term.pieces[0]):
-                yield term
+            word = self.words[self.places[at]]
+            if spelling == word or spelling in _without_one(word):
+                yield from filter(_can_be_meant, entries_of(word))
             at += 1
 
 
 @cache
 def _near() -> _Spellings:
     """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method)."""
-    terms: list[Entry] = []
-    near: list[tuple[int, int]] = []
-    for entry in all_entries():
-        word = entry.pieces[0]
-        if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
-            continue
-        long_enough = len(word) >= _SHORTEST_BAD or entry.meaning in _NOUNS_AND_GOOD
-        if "*" not in word and word.isalpha() and long_enough:
-            near += [(hash(spelling), len(terms)) for spelling in (word, *_without_one(word))]
-            terms.append(entry)
+    words = list(dict.fromkeys(entry.pieces[0] for entry in all_entries() if _can_be_meant(entry)))
+    near = [(hash(spelling), at) for at, word in enumerate(words) for spelling in (word, *_without_one(word))]
     near.sort()
-    return _Spellings(array("q", [one for one, _ in near]), array("l", [place for _, place in near]), terms)
+    return _Spellings(array("q", [one for one, _ in near]), array("l", [place for _, place in near]), words)
+
+
+def _can_be_meant(entry: Entry) -> bool:
+    word = entry.pieces[0]
+    if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
+        return False
+    long_enough = len(word) >= _SHORTEST_BAD or entry.meaning in _NOUNS_AND_GOOD
+    return "*" not in word and word.isalpha() and long_enough
 
 
 def _without_one(word: str) -> Iterator[str]:
@@ -86,20 +86,24 @@ def find_denied_typo(word: str) -> tuple[Entry, ...]:
         return ()
     return tuple(
         entry
-        for entry in _nouns_of_trouble().get(word[0], ())
-        if abs(len(entry.pieces[0]) - len(word)) <= 1 and _is_close(word, entry.pieces[0])
+        for noun in _nouns_of_trouble().get(word[0], ())
+        if abs(len(noun) - len(word)) <= 1 and _is_close(word, noun)
+        for entry in entries_of(noun)
+        if _is_noun_of_trouble(entry)
     )
 
 
 @cache
-def _nouns_of_trouble() -> Mapping[str, list[Entry]]:
+def _nouns_of_trouble() -> Mapping[str, list[str]]:
     """Return the nouns by their first letter: a text of unknown words would otherwise be compared with all of them, for each word."""
-    nouns: dict[str, list[Entry]] = defaultdict(list)
-    for entry in all_entries():
-        word = entry.pieces[0]
-        if entry.meaning is TermMeaning.TROUBLE and len(entry.pieces) == 1 and len(word) >= _SHORTEST - 1:
-            nouns[word[0]].append(entry)
+    nouns: dict[str, list[str]] = defaultdict(list)
+    for word in dict.fromkeys(entry.pieces[0] for entry in all_entries() if _is_noun_of_trouble(entry)):
+        nouns[word[0]].append(word)
     return nouns
+
+
+def _is_noun_of_trouble(entry: Entry) -> bool:
+    return entry.meaning is TermMeaning.TROUBLE and len(entry.pieces) == 1 and len(entry.pieces[0]) >= _SHORTEST - 1
 
 
 def _is_close(word: str, term: str) -> bool:
