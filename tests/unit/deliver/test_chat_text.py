@@ -47,7 +47,7 @@ def test_other_texts_stay_as_they_are(plain: str):
     assert plain in _text(plain)
 
 
-def test_one_alert_is_said_once_and_several_have_a_line_each():
+def test_the_text_about_one_alert_does_not_repeat_its_title_and_several_have_a_line_each():
     made = json.loads(example_alerts(datetime(2026, 3, 1, tzinfo=UTC), "https://tocsin.example.org", "opened"))
     [alert] = made["data"]["alerts"]
     alert |= {
