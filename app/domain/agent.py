@@ -10,7 +10,7 @@ from app.domain.event import CLOCK_OFFSET_S, PROMPT, SENT_AT, Event
 
 
 class AgentState(StrEnum):
-    """Whether an administrator decided about an agent. Only an agent that an enrolment key let in on approval is ever another than approved."""
+    """Whether an administrator decided about an agent. It is approved, except for agents that were created by an enrolment key with `approve`."""
 
     APPROVED = "approved"
     WAITING = "waiting"  # its events are stored and its failures reported; nothing is expected of it, and its successes do not count

@@ -25,7 +25,7 @@ class AlertKind(StrEnum):
 
 
 class AlertState(StrEnum):
-    """Where an alert stands. One that is acknowledged is open too."""
+    """The state of an alert. One that is acknowledged is open too."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"

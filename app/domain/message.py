@@ -29,7 +29,7 @@ from app.domain.transport_options import TransportOptions
 
 
 class MessageState(StrEnum):
-    """Where a message is between being worded and being settled."""
+    """The state of a message, from when it was composed until it is settled."""
 
     QUEUED = "queued"
     LEASED = "leased"

@@ -16,7 +16,7 @@ class ShareKind(StrEnum):
 
 
 class SharedPart(StrEnum):
-    """What a link shows in addition to the verdict. Whatever was not chosen stays hidden from whoever has the link."""
+    """What a link shows in addition to the verdict. What was not chosen is hidden from people with the link."""
 
     COUNTS = "counts"  # how many jobs are in each state
     CUSTOMERS = "customers"  # names of customers

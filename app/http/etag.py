@@ -14,7 +14,7 @@ def expected_versions(
         Header(
             alias="If-Match",
             max_length=200,
-            description='The ETag that the edit rests on, such as `"v3"`; without it the last edit wins.',
+            description='The ETag of the version that you edited, such as `"v3"`; without it, the edit replaces newer ones.',
         ),
     ] = None,
 ) -> frozenset[int] | None:

@@ -74,7 +74,7 @@ class Ready(BaseModel):
     "/healthz",
     operation_id="get_health",
     summary="Check that the process runs",
-    responses={422: {"description": "The address holds a NUL character.", "content": PROBLEM}},
+    responses={422: {"description": "The address contains a NUL character.", "content": PROBLEM}},
 )
 async def get_health() -> Healthy:
     """Answer that the process runs. The database is not queried: restarting this process would not repair it."""
@@ -88,7 +88,7 @@ async def get_health() -> Healthy:
     response_model_exclude_none=True,
     responses={
         422: {
-            "description": "`for` is neither `all` nor `intake`, or the address holds a NUL character.",
+            "description": "`for` is neither `all` nor `intake`, or the address contains a NUL character.",
             "content": PROBLEM,
         },
         503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."},

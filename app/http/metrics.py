@@ -31,7 +31,7 @@ ALIVE = timedelta(seconds=60)
     operation_id="get_metrics",
     summary="Get metrics for Prometheus",
     response_class=PlainTextResponse,
-    responses={422: {"description": "The address holds a NUL character.", "content": PROBLEM}},
+    responses={422: {"description": "The address contains a NUL character.", "content": PROBLEM}},
 )
 async def get_metrics(request: Request) -> Response:
     """Return all metrics in Prometheus's text format."""

@@ -21,7 +21,7 @@ _TAGS = {
     "events": "Report what happened, and look at what was reported. An event is never changed.",
     "runs": "Executions of jobs, each put together from its events.",
     "jobs": "What agents back up, how each job stands, and when it is expected to run.",
-    "status": "How jobs stand now, in one word or one by one; for monitoring systems, with a key of kind `monitor`.",
+    "status": "The present state of jobs, as one verdict or one by one; for monitoring systems, with a key of kind `monitor`.",
     "agents": "Programs on hosts that make backups and report events.",
     "customers": "Whose backups these are; every agent belongs to one customer.",
     "alerts": "Problems with a state: open, acknowledged or closed.",

@@ -72,7 +72,7 @@ class WireEvent(TypedDict, total=False):
     ]
     phase: Annotated[
         Annotated[str, Field(json_schema_extra={"enum": list(protocol.PHASES)})] | None,
-        Field(description="Where in its run the event stands; a plain message has none."),
+        Field(description="Which part of its run the event reports; a plain message has none."),
     ]
     outcome: Annotated[
         Annotated[str, Field(json_schema_extra={"enum": list(protocol.OUTCOMES)})] | None,

@@ -24,14 +24,14 @@ class AlertOut(OutModel):
 
     id: OutId
     customer_id: str = Field(description="The customer whose backup is concerned.")
-    agent_id: str = Field(description="The agent, also where the alert is about a job of it.")
+    agent_id: str = Field(description="The agent, also if the alert is about one of its jobs.")
     job_id: str | None = Field(description="The job; null where the alert is about the agent itself.")
     kind: AlertKind = Field(description="What is wrong.")
     rule_id: str | None = Field(description="The rule that opened it.")
-    severity: Severity = Field(description="How bad it is.")
+    severity: Severity = Field(description="How serious it is.")
     reason: str = Field(description="Why it was opened.")
     message: str | None = Field(description="The message of its newest event.")
-    event_id: str | None = Field(description="The newest event that it rests on.")
+    event_id: str | None = Field(description="The newest event that led to it.")
     since: datetime = Field(description="When the problem began.")
     opened_at: datetime = Field(description="When the alert was opened.")
     last_at: datetime = Field(description="When its newest event happened.")

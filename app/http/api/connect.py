@@ -74,7 +74,9 @@ class ConnectCreate(
 class ConnectQuery(StrictModel):
     """Which lines are wanted."""
 
-    agent_id: Id | None = Field(None, description="Whose lines; an agent's own key asks for its own.")
+    agent_id: Id | None = Field(
+        None, description="The agent for which the lines are; with an agent's own key, that agent."
+    )
     tool: str | None = Field(None, max_length=40, description="Only the lines of this tool.")
     job: Name | None = Field(None, description="The job to fill in.")
 
@@ -89,7 +91,7 @@ class ConnectQuery(StrictModel):
 async def get_connect_lines(
     query: Annotated[ConnectQuery, Query()], request: Request, context: Context, caller: _Asker
 ) -> Response:
-    """Return what to copy into each tool. An agent's own key is filled in if it asks with it, otherwise `<key>`."""
+    """Return what to copy into each tool. If the request is made with an agent's own key, that key is filled in, otherwise `<key>`."""
     name = key = None
     if caller.kind is KeyKind.AGENT:
         if query.agent_id not in (None, caller.agent_id):

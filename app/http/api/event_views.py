@@ -42,9 +42,9 @@ class ListedEventOut(OutModel):
     run: str | None = Field(description="The name of the run, as the agent sent it.")
     run_id: str | None = Field(description="The run that it belongs to.")
     activity: Activity = Field(description="What was done.")
-    phase: Phase | None = Field(description="Where in its run it stands; null for a plain message.")
+    phase: Phase | None = Field(description="Which part of its run it reports; null for a plain message.")
     outcome: RunOutcome | None = Field(description="How the run ended, where the event says so.")
-    severity: Severity = Field(description="How bad it is.")
+    severity: Severity = Field(description="How serious it is.")
     occurred_at: datetime = Field(
         description="When it happened: the time that the agent sent, corrected if its clock is known to be wrong."
     )

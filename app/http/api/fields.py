@@ -57,7 +57,7 @@ Labels = Annotated[
     ],
     Field(max_length=64, description="Names and values of your own, for matchers.", examples=[{"site": "hq"}]),
 ]
-CustomerId = Annotated[Id | None, Field(description="The customer for which it holds; null: every customer.")]
+CustomerId = Annotated[Id | None, Field(description="The customer to which it applies; null: every customer.")]
 Position = Annotated[
     int, Field(ge=0, le=1_000_000, description="Its place in the order in which they are tried, lowest first.")
 ]
@@ -160,7 +160,7 @@ OutMatchers = Annotated[
     list[MatcherOut], Field(description="All of them must be met; an empty list matches everything.")
 ]
 OutRecipients = Annotated[list[str], Field(description="Ids of recipients.")]
-OutCustomerId = Annotated[str | None, Field(description="The customer for which it holds; null: every customer.")]
+OutCustomerId = Annotated[str | None, Field(description="The customer to which it applies; null: every customer.")]
 OutName = Annotated[str, Field(description="Its name.")]
 OutPosition = Annotated[int, Field(description="Its place in the order in which they are tried, lowest first.")]
 OnlyCustomer = Annotated[Id | None, Field(description="Only those of this customer.")]

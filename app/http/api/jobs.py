@@ -214,7 +214,7 @@ class JobsQuery(Paged):
 
 
 class JobSelection(StrictModel, json_schema_extra=example(customer_id="cus_0193a5f2c4d10123456789abcdef0123")):
-    """Which jobs are meant; an empty object: all jobs."""
+    """Which jobs are chosen; an empty object: all jobs."""
 
     customer_id: Annotated[Id | None, Field(description="Only jobs of this customer.")] = None
     agent_id: Annotated[Id | None, Field(description="Only jobs of this agent.")] = None
@@ -343,7 +343,7 @@ async def dismiss_job_expectation(
     responses=problems(),
 )
 async def confirm_job_expectations(context: Context, caller: Admin, body: JobSelection | None = None) -> JobsConfirmed:
-    """Confirm the proposals of all jobs that are meant, 200 at a time. Look at `GET /v1/jobs?proposed=true` first."""
+    """Confirm the proposals of all chosen jobs, 200 at a time. Look at `GET /v1/jobs?proposed=true` first."""
     meant = body or JobSelection()
     filters = JobFilters(
         customer_id=meant.customer_id, agent_id=meant.agent_id, name=meant.name, activity=meant.activity

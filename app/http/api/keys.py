@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 _KIND = (
     "enrol: sends events and creates agents; agent: sends the events of its own agent; "
-    "access: this API with a role, for every customer or chosen ones; admin, viewer: the same as the roles owner and reader; relay: the Windows relay; monitor: reads how jobs stand (`/v1/status`, `/metrics/jobs`), nothing else."
+    "access: this API with a role, for every customer or chosen ones; admin, viewer: the same as the roles owner and reader; relay: the Windows relay; monitor: reads the states of jobs (`/v1/status`, `/metrics/jobs`), nothing else."
 )
 _ROLE = "Of access: reader, operator (alerts and messages), administrator (edits), or owner (keys, too)."
 _CUSTOMERS = "Of access: the customers whose things it may see and change, for operations that are about one customer. Null: all."
@@ -266,7 +266,7 @@ async def update_key(
     caller: Owner,
     versions: IfMatch,
 ) -> KeyOut:
-    """Replace the fields that are sent; the others stay as they are. It holds at once here, within five seconds on other hosts."""
+    """Replace the fields that are sent; the others stay as they are. The change applies at once on this host, within five seconds on others."""
     async with context.database.write() as tx:
         by = editor_of(context, caller)
         key = await admin_keys.update_key(tx, key_id, body.applied_to, by, versions=versions)

@@ -39,13 +39,13 @@ class MessageOut(OutModel):
     id: OutId
     customer_id: str | None = Field(description="The customer it is about; null for a summary over all customers.")
     recipient_id: str = Field(description="Who is to receive it.")
-    transport: str = Field(description="What carries it: smtp, graph, mapi, file or webhook.")
+    transport: str = Field(description="By which transport it is sent, such as smtp or webhook.")
     address: Annotated[str, BeforeValidator(shown_address)] = Field(
         description="Where it goes: a mail address, or the host of a program and the start of the path. The rest of a URL can be a secret; its recipient has the whole one."
     )
     state: MessageState = Field(
         description="`unknown`: it may have arrived, and is sent again with the same Message-ID. "
-        "`dead`: given up. `moved`: a successor goes by the recipient's next transport. "
+        "`dead`: not sent, and not tried again. `moved`: a successor goes by the recipient's next transport. "
         "`bounced`: it was sent and came back; if `moved_to` is set, a successor goes by the next transport."
     )
     is_alert: bool = Field(description="Whether it reports alerts; else it is a summary.")
@@ -53,7 +53,7 @@ class MessageOut(OutModel):
     message_id: str = Field(description="Its Message-ID; the same for all its successors.")
     created_at: datetime = Field(description="When it was made.")
     due_at: datetime = Field(description="When it is, or was, to be sent next.")
-    give_up_at: datetime = Field(description="When it is given up if it was not sent by then.")
+    give_up_at: datetime = Field(description="When it becomes dead if it was not sent by then.")
     settled_at: datetime | None = Field(description="When it became sent, dead, moved or bounced.")
     attempts: int = Field(description="How many attempts have ended.")
     maybe_sent: bool = Field(description="Whether an attempt ended `unknown`: it may have arrived already.")
@@ -80,7 +80,7 @@ class AttemptOut(OutModel):
     evidence: dict[str, JsonValue] | None = Field(
         description="What proves or explains the outcome, as the transport reported it; null: only the text. The names depend on the transport."
     )
-    mend: str | None = Field(None, description="What to mend, where the code says it; it names the setting.")
+    mend: str | None = Field(None, description="What to correct, if the code shows it; it names the setting.")
 
 
 class ReturnedOut(OutModel):
@@ -98,8 +98,8 @@ class ReturnedOut(OutModel):
 class MessageDetailOut(MessageOut):
     """A message with its attempts, its notices and what came back about it. Its text is at `/raw`."""
 
-    lease_until: datetime | None = Field(description="Until when a worker or relay holds it, while it is leased.")
-    lease_holder: str | None = Field(description="Who holds it, while it is leased.")
+    lease_until: datetime | None = Field(description="Until when a worker or relay has it, while it is leased.")
+    lease_holder: str | None = Field(description="Which worker or relay has it, while it is leased.")
     tries: list[AttemptOut] = Field(description="All attempts, the oldest first.")
     returned: list[ReturnedOut] = Field(
         description=f"Mails that came back about it, the newest first, at most {_RETURNED_MOST}."
@@ -108,7 +108,7 @@ class MessageDetailOut(MessageOut):
 
 
 class MessagesRetry(StrictModel, json_schema_extra=example(transport="smtp", cause="sender")):
-    """Which dead messages are meant. A field that is left out excludes none."""
+    """Which dead messages are queued again. A field that is left out excludes none."""
 
     transport: str | None = Field(
         None, max_length=12, pattern="^[a-z0-9]+$", description="Only those of this transport."
@@ -179,7 +179,7 @@ async def get_message(message_id: PathId, context: Context, caller: ScopedReader
 async def get_raw_message(message_id: PathId, context: Context, caller: ScopedReader) -> Response:
     """Return the finished bytes: the mail, or the JSON document of a webhook.
 
-    The signed links of a mail, by which one acts in the name of its recipient, are replaced, whatever the role of the key.
+    The signed links of a mail, with which anybody could act in the name of its recipient, are replaced, whatever the role of the key.
     """
     async with context.database.read() as tx:
         message = seen(await MESSAGES.get(tx, message_id), "message", caller)

@@ -216,7 +216,7 @@ class BouncedAddressOut(OutModel):
     first_at: datetime = Field(description="When the first of them came back.")
     last_at: datetime = Field(description="When the last one came back.")
     fails: bool = Field(
-        description="Whether it counts as one that fails for good: another address of the recipient is used, and an alert reports it."
+        description="Whether it counts as an address that fails permanently: another address of the recipient is used, and an alert reports it."
     )
 
 

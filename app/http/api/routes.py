@@ -66,7 +66,7 @@ GroupWait = Annotated[int, Field(ge=0, le=_DAY_S, description=_GROUP_WAIT)]
 GroupInterval = Annotated[int, Field(ge=0, le=_DAY_S, description=_GROUP_INTERVAL)]
 RepeatEvery = Annotated[
     int | None,
-    Field(ge=60, le=YEAR_S, description=f"{_REPEAT_EVERY} A change holds for alerts that are open, too."),
+    Field(ge=60, le=YEAR_S, description=f"{_REPEAT_EVERY} A change also applies to open alerts."),
 ]
 SendRecovery = Annotated[bool, Field(description=_SEND_RECOVERY)]
 GoesOn = Annotated[bool, Field(description=_GOES_ON)]

@@ -84,7 +84,7 @@ class StatusQuery(ChoiceQuery):
 
 
 class JobStatusOut(BaseModel):
-    """A job as it stands now."""
+    """The present state of a job, with its times and amounts."""
 
     id: str = Field(description="Its id.")
     customer: str = Field(description="The name of its customer.")
@@ -139,7 +139,7 @@ class JobStatusOut(BaseModel):
 
 
 class JobStatusPage(PageOut[JobStatusOut]):
-    """A page of jobs as they stand now."""
+    """A page of jobs with their present states."""
 
 
 class CountsOut(BaseModel):
@@ -149,7 +149,7 @@ class CountsOut(BaseModel):
     failed: int = Field(description="Jobs whose newest run failed.")
     missed: int = Field(description="Jobs that did not run in time.")
     overrun: int = Field(
-        description="Jobs of which a run takes too long, or was given up, and nothing is proven since."
+        description="Jobs with a run that takes too long or is considered lost, if no later run has shown a result."
     )
     unclear: int = Field(description="Jobs for which the report of the newest run does not show how it ended.")
     warning: int = Field(description="Jobs whose newest run ended with warnings.")
@@ -247,7 +247,7 @@ async def get_status(
         str | None, Header(max_length=500, description="The ETag of the answer that the client has.")
     ] = None,
 ) -> StatusOut | Response:
-    """Return how all jobs that match stand, in one word, with counts and the worst jobs."""
+    """Return one verdict on all jobs that match, with counts and the worst jobs."""
     choice, now = query.choice(caller), context.clock()
     kept = await cache.read(context, choice, query.worst)
     pipeline, counts, newest, worst = kept.pipeline, kept.counts, kept.newest, kept.worst

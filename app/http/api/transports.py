@@ -42,24 +42,24 @@ class TransportTestOut(OutModel):
     at: datetime = Field(description="When it was made.")
     outcome: str = Field(description="sent, temporary, permanent or unknown.")
     code: str = Field(description="The reply code of the other side.", examples=["250"])
-    text: str = Field(description="The other side's own words.")
+    text: str = Field(description="What the other side answered.")
 
 
 class TransportTroubleOut(BaseModel):
-    """Why the last attempt of a transport failed, and what to mend."""
+    """Why the last attempt of a transport failed, and what to correct."""
 
     at: datetime | None = Field(description="When it ended.")
     outcome: str = Field(description="temporary, permanent or unknown.")
     code: str | None = Field(description="The reply code of the other side, or the cause, such as `sender` or `quota`.")
-    text: str | None = Field(description="The other side's own words.")
-    mend: str | None = Field(description="What to mend, where the code says it; it names the setting.")
+    text: str | None = Field(description="What the other side answered.")
+    mend: str | None = Field(description="What to correct, if the code shows it; it names the setting.")
 
 
 class TransportTested(TransportTestOut):
     """How the test ended that was just made."""
 
     seconds: float = Field(description="How long it took.")
-    mend: str | None = Field(description="What to mend, where the code says it; it names the setting.")
+    mend: str | None = Field(description="What to correct, if the code shows it; it names the setting.")
 
 
 class TransportOut(BaseModel):
