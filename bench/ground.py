@@ -91,6 +91,14 @@ class Ground:
             rows = [connection.execute(statement).fetchall() for statement in statements][-1]
         return "\n".join("|".join(map(str, row)) for row in rows)
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU time that PostgreSQL's server has used, with its connections that have ended; 0 for SQLite, which runs in our processes."""
+        if self.cluster is None:
+            return 0.0
+        pid = int((self.cluster.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return _cpu_s(_family_of(psutil.Process(pid)))
+
     def place(self, **settings: object) -> Place:
         """Make a database and start it for the first time; `settings` are those of its recipient."""
         self._made += 1
@@ -146,15 +154,10 @@ class Process:
     @property
     def cpu_s(self) -> float:
         """CPU time that it and all processes that it started have used, also those that have ended."""
-        used = 0.0
-        for process in self._family():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                used += sum(process.cpu_times()[:4])  # user, system, and both of ended children
-        return used
+        return _cpu_s(self._family())
 
     def _family(self) -> list[psutil.Process]:
-        own = psutil.Process(self.popen.pid)
-        return [own, *own.children(recursive=True)]
+        return _family_of(psutil.Process(self.popen.pid))
 
     def line(self) -> bytes:
         """Wait for the next line that it prints. Raises RuntimeError when it ended."""
@@ -192,6 +195,18 @@ def running_program(
             popen.wait()
         if popen.stdout is not None:
             popen.stdout.close()
+
+
+def _family_of(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu_s(family: list[psutil.Process]) -> float:
+    used = 0.0
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:4])  # user, system, and both of ended children
+    return used
 
 
 def _unshared(process: psutil.Process) -> int:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -49,7 +49,26 @@ _OTHERS = (
     + " AND a.severity <> 'critical'"
 )
 _DECIDED = "SELECT count(*) FROM events WHERE key LIKE '{mark}-%' AND state = 'folded'"
+_WHOSE = ("the server and its workers", "PostgreSQL", "who sends the wave")
+_SIZE = "SELECT pg_total_relation_size('{table}') / (SELECT count(*) FROM {table})"
 _UNSENT = "SELECT (SELECT count(*) FROM notices WHERE state = 'waiting') + (SELECT count(*) FROM messages WHERE state IN ('queued', 'leased'))"
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What the waves are sent to."""
+
+    ground: Ground
+    place: Place
+    server: Process
+    keys: list[str]
+    fleet: Fleet
+    workers: list[Process] = field(default_factory=list)  # besides the server's own
+
+    @property
+    def cpu_s(self) -> tuple[float, float]:
+        """CPU time of our processes and of PostgreSQL."""
+        return self.server.cpu_s + sum(worker.cpu_s for worker in self.workers), self.ground.cpu_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,7 @@ class _Wave:
     others: list[float]
     others_unsent: int
     lists: dict[str, list[float]]
+    cpu_us: dict[str, float]  # an event, of whom
 
     @property
     def list_waits(self) -> list[float]:
@@ -93,16 +113,22 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
         server = stack.enter_context(running("app.cli", "serve", environment=environment))
         keys = add_customers(server, fleet.customers, "wave")
         add_fleet(ground, place, fleet)
-        one = _wave(ground, place, server, keys, fleet, "one", fleet.jobs)
+        service = _Service(ground, place, server, keys, fleet)
+        one = _wave(service, "one", fleet.jobs)
         yield from _claims(f"{fleet.jobs:,} jobs, one worker", one)
-        with worker(environment):
-            two = _wave(ground, place, server, keys, fleet, "two", fleet.jobs)
+        yield from _sizes(ground, place)
+        yield Claim(
+            "memory of the server and its worker after the first wave", Figure.of(server.resident / 2**20), "MiB"
+        )
+        with worker(environment) as second:
+            service.workers.append(Process(second, 0))
+            two = _wave(service, "two", fleet.jobs)
             yield from _claims(f"{fleet.jobs:,} jobs, two workers", two)
             before = _size(ground, place)
             days = add_history(ground, place, fleet)
             size = (_size(ground, place) - before) / fleet.jobs / days
             yield Claim("a run a day on disk: its row, event and daily sum, with indexes", Figure.of(size), "bytes")
-            after = _wave(ground, place, server, keys, fleet, "year", round(fleet.jobs * AFTER_PART))
+            after = _wave(service, "year", round(fleet.jobs * AFTER_PART))
         what = f"{fleet.jobs:,} jobs, two workers, {days} days behind them"
         yield from _claims(what, after)
         yield from _compared(what, two, after)
@@ -124,13 +150,15 @@ class _Worker(subprocess.Popen[bytes]):
             raise RuntimeError("the second worker has ended: what was measured is one worker")
 
 
-def _wave(ground: Ground, place: Place, server: Process, keys: list[str], fleet: Fleet, mark: str, limit: int) -> _Wave:
+def _wave(service: _Service, mark: str, limit: int) -> _Wave:
+    ground, place, server, fleet = service.ground, service.place, service.server, service.fleet
     words = (server.port, RATE, mark, fleet.customers, fleet.agents, fleet.jobs, limit)
     sender = subprocess.Popen(
         [sys.executable, "-m", "bench.wave", *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    cpu_before = service.cpu_s
     answer: list[str] = []
-    sending = threading.Thread(target=lambda: answer.append(sender.communicate("\n".join(keys))[0]))
+    sending = threading.Thread(target=lambda: answer.append(sender.communicate("\n".join(service.keys))[0]))
     sending.start()
     lists = _look_at_lists(ground, place, server, sending)
     score = json.loads(answer[0])
@@ -139,6 +167,7 @@ def _wave(ground: Ground, place: Place, server: Process, keys: list[str], fleet:
     end = time.monotonic() + interval + PATIENCE_S
     while time.monotonic() < end and (undecided(ground, place) or int(ground.sql(place, _UNSENT))):
         time.sleep(1)
+    used = (*(after - before for after, before in zip(service.cpu_s, cpu_before, strict=True)), score["cpu_s"])
     critical, others = (
         [float(line) for line in ground.sql(place, sql.format(mark=mark)).split()] for sql in (_CRITICAL, _OTHERS)
     )
@@ -156,6 +185,7 @@ def _wave(ground: Ground, place: Place, server: Process, keys: list[str], fleet:
         others=others,
         others_unsent=score["failures"] - len(others),
         lists=lists,
+        cpu_us={whose: 1e6 * cpu / score["events"] for whose, cpu in zip(_WHOSE, used, strict=True)},
     )
 
 
@@ -178,6 +208,8 @@ def _look_at_lists(ground: Ground, place: Place, server: Process, sending: threa
 def _claims(what: str, wave: _Wave) -> Iterator[Claim]:
     path, slowest = wave.slowest_list
     figure = Figure.of
+    for whose, cpu in wave.cpu_us.items():
+        yield Claim(f"{what}: CPU an event, {whose}", figure(cpu), "µs")
     yield Claim(f"{what}: events a second", figure(wave.rate), "/s", target=at_least(RATE * 0.98))
     yield Claim(f"{what}: accepted events that were not decided at the end", figure(wave.lost), "", target=at_most(0))
     yield Claim(f"{what}: undecided when the wave ends", figure(wave.undecided), "", target=at_most(RATE))
@@ -194,6 +226,14 @@ def _claims(what: str, wave: _Wave) -> Iterator[Claim]:
         yield Claim(f"{what}: the latest other mail", figure(max(wave.others)), "s", target=at_most(5))
     yield Claim(f"{what}: lists, p95", figure(1000 * percentile(wave.list_waits, 0.95)), "ms", target=at_most(100))
     yield Claim(f"{what}: the slowest list, {path}, p95", figure(1000 * slowest), "ms", target=at_most(100))
+
+
+def _sizes(ground: Ground, place: Place) -> Iterator[Claim]:
+    """Claim what a night's report takes on disk, rows and indexes as the pipeline wrote them."""
+    sizes = {table: int(ground.sql(place, _SIZE.format(table=table))) for table in ("events", "runs", "job_days")}
+    for table, size in sizes.items():
+        yield Claim(f"a row of {table} on disk, with indexes", Figure.of(size), "bytes")
+    yield Claim("a million reports on disk, events, runs and daily sums", Figure.of(sum(sizes.values()) / 1000), "GB")
 
 
 def _size(ground: Ground, place: Place) -> int:

@@ -196,6 +196,7 @@ def main() -> None:
                 "refused": score.refused,
                 "unsent": score.unsent,
                 "seconds": time.monotonic() - begun,
+                "cpu_s": time.process_time(),
                 "p99_s": waits[len(waits) * 99 // 100],
             }
         )
