@@ -1,7 +1,7 @@
 """Claim: one small machine carries a million jobs that all end within ten minutes of 02:00, and tells of what matters within a second.
 
 1 000 customers, 100 000 agents, 1 000 000 jobs on one PostgreSQL: a wave with one worker, one with two, and a shorter one with a history behind it.
-BENCH_SCALE=0.01 in the environment is a hundredth of it, in a minute. By name only: `make bench ARGS=million`.
+BENCH_SCALE=0.01 in the environment is a hundredth of it, BENCH_DAYS=10 a history of ten days. By name only: `make bench ARGS=million`.
 """
 
 import json

@@ -1,5 +1,7 @@
 """The fleet of bench/million.py in PostgreSQL, and the history of such a fleet, made by the database itself."""
 
+import os
+
 from bench.ground import Ground, Place
 from bench.wave import Fleet
 
@@ -68,7 +70,7 @@ def add_fleet(ground: Ground, place: Place, fleet: Fleet) -> None:
 
 def add_history(ground: Ground, place: Place, fleet: Fleet) -> int:
     """Add a run a day for each job, its event as long as those are kept, and alerts that are closed; return how many days."""
-    days = max(1, min(YEAR_DAYS, MOST_RUNS // fleet.jobs))
+    days = int(os.environ.get("BENCH_DAYS", max(1, min(YEAR_DAYS, MOST_RUNS // fleet.jobs))))
     for day in range(days, 0, -1):
         at = _DAY.format(day=day)
         names = {"day": day, "agents": fleet.agents, "jobs": fleet.jobs, "at": at, "id": _ID.format(at=at)}
