@@ -12,7 +12,7 @@ from app.store.waiting import ClaimTurns
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The settings, database, wakeups, secret and clock of one process, and whose turn it is in deciding."""
+    """The settings, database, wakeups, secret and clock of one process, whose turn it is in deciding, and how far old rows are deleted."""
 
     settings: Settings
     database: Database
@@ -20,3 +20,4 @@ class AppContext:
     secret: Secret
     clock: Clock
     claim_turns: ClaimTurns = field(default_factory=ClaimTurns)
+    purge_places: dict[str, str] = field(default_factory=dict)  # the last id that was deleted, by kind of rows
