@@ -20,7 +20,14 @@ from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
 from app.store.notices import reminders_due
 from app.store.transactions import WriteTx
-from app.store.waiting import FIRST_PIECE, ClaimedEvents, claim_by_id, claim_events, oldest_waiting_event
+from app.store.waiting import (
+    FIRST_PIECE,
+    ClaimedEvents,
+    claim_by_id,
+    claim_events,
+    find_by_indexes,
+    oldest_waiting_event,
+)
 
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
 LEAST_PIECE, LARGEST_PIECE = 8, 256
@@ -95,6 +102,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
     notices = 0
     async with context.database.write() as tx:
         began = time.perf_counter()
+        await find_by_indexes(tx)
         turns = context.claim_turns
         size = turns.piece
         while (claim := await _claim(tx, context, size, only)).ids:
