@@ -152,10 +152,10 @@ async def check(storm: Storm, person: Administrator) -> None:
     alerts = {one.id: one for one in await storm.aftermath.rows(_ALERTS)}
     assert person.acknowledged <= {one.id for one in alerts.values() if one.acknowledged_at is not None}
     notices = await storm.aftermath.rows(_NOTICES)
-    told = Counter((one.job, one.recipient) for one in notices if (one.what, one.state) == ("opened", "worded"))
+    announced = Counter((one.job, one.recipient) for one in notices if (one.what, one.state) == ("opened", "worded"))
     for job in reported.failed:
         for name in {one.recipient for one in notices} - {"leaver", None}:
-            assert told[job, name] == 1, f"{name} was notified {told[job, name]} times of {job}"
+            assert announced[job, name] == 1, f"{name} was notified {announced[job, name]} times of {job}"
     assert {one.message for one in notices if one.state == "worded"} <= {"sent", "moved", "dead"}
     acknowledged = Counter((one.alert_id, one.recipient) for one in notices if one.what == "acknowledged")
     assert all(count == 1 for count in acknowledged.values()), acknowledged

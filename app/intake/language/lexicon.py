@@ -147,7 +147,7 @@ def has_gateway_run(text: str) -> bool:
 
 
 def all_entries() -> Iterator[Entry]:
-    """Yield the terms that begin with a whole word, in all languages. It makes each anew, which takes a tenth of a second."""
+    """Yield the terms that begin with a whole word, in all languages. It makes each of them again, which takes a tenth of a second."""
     for first, lines in _index().exact.items():
         yield from _unpack(first, lines)
 
