@@ -12,6 +12,7 @@ from app.core.wakeups import Wakeups
 from app.store.database_errors import describe_error
 from app.store.engine import open_engines, share_wakeups
 from app.store.migrate import revision_state
+from app.store.pooler import refuse_shared_sessions
 from app.store.transactions import Database
 
 
@@ -23,6 +24,7 @@ async def open_context(settings: Settings) -> AsyncIterator[AppContext]:
     async with contextlib.AsyncExitStack() as stack:
         database = Database(open_engines(settings))
         stack.push_async_callback(database.close)
+        await refuse_shared_sessions(database.engines)
         await check_schema(database)
         context = AppContext(settings, database, Wakeups(), open_secret(settings), now)
         await stack.enter_async_context(share_wakeups(context.wakeups, database.engines))

@@ -27,6 +27,7 @@ from app.http.places import Limits
 from app.main import Work, create_app
 from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
+from app.store.pooler import refuse_shared_sessions
 from app.store.transactions import Database
 
 with hidden("watchfiles"):  # as in bounded_connection
@@ -114,6 +115,7 @@ async def _prepare(settings: Settings) -> FirstStart:
         await upgrade(settings)
     database = Database(open_engines(settings))
     try:
+        await refuse_shared_sessions(database.engines)
         await check_schema(database)
         first = await first_start(database, settings, open_secret(settings))
     finally:

@@ -264,7 +264,8 @@ class _Waiting:
         return taken
 
 
-def _dsn(engines: Engines) -> str:
+def dsn_of(engines: Engines) -> str:
+    """Return the address of PostgreSQL, for connections of our own."""
     dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
     # In a URL, asyncpg knows only libpq's name for it.
     return dsn.replace("?ssl=", "?sslmode=").replace("&ssl=", "&sslmode=")
@@ -278,7 +279,7 @@ async def keep_lock(engines: Engines, lock: str, name: str, note: Callable[[floa
     """
     while True:
         try:
-            await _hold_lock(_dsn(engines), lock, name, note)
+            await _hold_lock(dsn_of(engines), lock, name, note)
         except connection_errors() as cause:
             log.info("the lock of this worker is not held; it is taken again", cause=str(cause))
         await asyncio.sleep(LOCK_RETRY_S)
@@ -303,7 +304,7 @@ async def _hold_lock(dsn: str, lock: str, name: str, note: Callable[[float | Non
 
 
 async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: _Waiting) -> None:
-    dsn = _dsn(engines)
+    dsn = dsn_of(engines)
     pause: float = RETRY_S
     while True:
         try:

@@ -177,7 +177,7 @@ async def settle(storm: Storm) -> None:
     await storm.settle()
 
 
-async def test_answers_of_people_and_what_they_leave_to_do_survive_kills(database_url: str, tmp_path: Path):
+async def test_answers_of_people_and_what_they_leave_to_do_survive_kills(database_url: str, tmp_path: Path) -> None:
     with storm_over(database_url, tmp_path) as storm:
         await storm.prepare(0)
         alert_ids = await prepare(storm)
