@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.admin import follow_ups, purge
 from app.compose import tick as compose
 from app.context import AppContext
 from app.decide import learn, missed, reminders, summaries
 from app.deliver import sweep
-from app.store.tables import agents
+from app.store.tables import agents, notices
 from tests.support.api import Api, serving
 from tests.support.cpu_noise import CPU_NOISE
 from tests.support.fill import number_of
@@ -123,6 +123,33 @@ async def work_on(full: FullDatabase) -> dict[str, Work]:
 
 async def compose_once(api: Api) -> None:
     await compose.tick(api.context)  # each message has a transaction of its own: more of them show nothing more
+
+
+async def only_summaries_wait(api: Api, most: int) -> None:
+    """Put off everything that waits to be composed, except for some summaries."""
+    async with api.context.database.write() as tx:
+        waiting = select(notices.c.id).where(notices.c.summary_id.is_not(None), notices.c.state == "waiting")
+        kept = list(await tx.connection.scalars(waiting.order_by(notices.c.id).limit(most)))
+        assert len(kept) == most
+        later = api.context.clock() + timedelta(days=1)
+        await tx.connection.execute(update(notices).where(notices.c.id.not_in(kept)).values(due_at=later))
+
+
+async def test_summaries_over_100_000_jobs_do_not_hold_the_writer(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path) as api:
+        full = FullDatabase(api, api.context.clock())
+        await full.fill()
+        with measured_holds() as decided:
+            await ticks(summaries.tick)(api)
+        await only_summaries_wait(api, 3)
+        with measured_holds() as composed:
+            await ticks(compose.tick)(api)
+        sent = await api.items("/v1/notices", what="summary", state="worded")
+        assert len(sent) == 3
+        longest = {"decide": round(decided.longest_s, 3), "compose": round(composed.longest_s, 3)}
+        print(longest)  # noqa: T201  (shown with -s)
+        most_s = MOST_S[database_url.partition("+")[0]]
+        assert {name: seconds for name, seconds in longest.items() if seconds > most_s} == {}
 
 
 async def test_nothing_holds_the_writer_for_long(database_url: str, tmp_path: Path) -> None:
