@@ -4,7 +4,7 @@ Beyond a budget, routine is refused. A failure is stored all the same: up to as 
 or job as usual; after that it is stored as an event of the key's own job (domain/excess.py), which names its source.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from app.store.transactions import WriteTx
 KNOWN_JOBS_MOST = 200_000  # as numbers of 64 bits
 _MESSAGE_MOST = 4096
 _Place = tuple[Batch, int]  # an event: its batch, and its index there
+_Job = tuple[str, str, str, str]  # customer, agent's id, name, activity
 
 
 @dataclass(slots=True)
@@ -75,7 +76,8 @@ class NewNames:
     async def admit(self, parts: Sequence[BatchPart]) -> Enrolled:
         """Let agents and jobs in, note in the batches what is not let in, and return the ids of the agents that were unknown.
 
-        In a transaction of its own, before the events: an agent that is left without events does no harm.
+        Before the events and apart from them: an agent that is left without events does no harm. Only what has something to write waits for
+        the writer: in a storm each failure names a new job, and waiting for SQLite's writer twice doubled the time of its request.
         """
         now = self._context.clock()
         by_agent: dict[
@@ -85,16 +87,21 @@ class NewNames:
             for index in part.left():
                 if index in part.batch.unknown:
                     by_agent.setdefault(part.batch.unknown[index], []).append((part.batch, index))
-        decided = _Decisions()
-        async with self._context.database.write() as tx:
-            enrolled = await let_in(
-                tx, by_agent, now, lambda agent: self._has_room(Budget.AGENTS, by_agent[agent], now)
-            )
+        decided, enrolled = _Decisions(), Enrolled()
+        if by_agent:
+            async with self._context.database.write() as tx:
+                enrolled = await let_in(
+                    tx, by_agent, now, lambda agent: self._has_room(Budget.AGENTS, by_agent[agent], now)
+                )
             for agent in enrolled.over_budget:
                 decided.note(Budget.AGENTS, by_agent[agent])
-            await self._admit_jobs(tx, parts, enrolled, decided, now)
-            await self._store_by_key(tx, decided.by_key, now)
-            if decided.by_key:
+        if by_job := self._unknown_jobs(parts, enrolled, decided):
+            async with self._context.database.read() as tx:
+                known = await find_jobs(tx, by_job)
+            self._admit_jobs(by_job, known, decided, now)
+        if decided.by_key:
+            async with self._context.database.write() as tx:
+                await self._store_by_key(tx, decided.by_key, now)
                 tx.after_commit(lambda: self._context.wakeups.wake("events"))
         self._carry_out(decided, now)
         return enrolled
@@ -123,11 +130,12 @@ class NewNames:
             self._known_jobs.clear()
         self._known_jobs |= decided.new_jobs
 
-    async def _admit_jobs(
-        self, tx: WriteTx, parts: Sequence[BatchPart], enrolled: Enrolled, decided: _Decisions, now: datetime
-    ) -> None:
+    def _unknown_jobs(
+        self, parts: Sequence[BatchPart], enrolled: Enrolled, decided: _Decisions
+    ) -> dict[_Job, list[_Place]]:
+        """Return the jobs that this process does not know, with the events that name them."""
         settled = decided.places()
-        by_job: dict[tuple[str, str, str, str], list[_Place]] = {}
+        by_job: dict[_Job, list[_Place]] = {}
         for part in parts:
             batch = part.batch
             for index in part.left() if batch.key is not None else ():
@@ -139,7 +147,15 @@ class NewNames:
                 if agent_id is not None and hash((agent_id, event.job, event.activity)) not in self._known_jobs:
                     job = (event.customer_id, agent_id, event.job, event.activity)
                     by_job.setdefault(job, []).append((batch, index))
-        known = await find_jobs(tx, by_job)
+        return by_job
+
+    def _admit_jobs(
+        self,
+        by_job: Mapping[_Job, Sequence[_Place]],
+        known: Collection[tuple[str, str, str]],
+        decided: _Decisions,
+        now: datetime,
+    ) -> None:
         for job, places in by_job.items():
             if job[1:] in known or self._has_room(Budget.JOBS, places, now):
                 decided.new_jobs.add(hash(job[1:]))

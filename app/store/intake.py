@@ -7,9 +7,13 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from pydantic_core import to_json
+from sqlalchemy import String, and_, select
+from sqlalchemy.sql.base import Executable
 
 from app.core.ids import new_id
 from app.domain.agent import AgentState
+from app.store.prepared import Builder, Prepared
+from app.store.tables import jobs
 from app.store.transactions import Database, ReadTx, WriteTx
 from app.store.types import to_micros
 
@@ -169,25 +173,17 @@ async def find_agents(tx: ReadTx, wanted: Collection[tuple[str, str]]) -> dict[t
     }
 
 
-_SQLITE_FIND_JOBS = (
-    "SELECT jobs.agent_id, jobs.name, jobs.activity FROM json_each(?) AS wanted JOIN jobs "
-    "ON jobs.customer_id = json_extract(wanted.value, '$[0]') AND jobs.agent_id = json_extract(wanted.value, '$[1]') "
-    "AND jobs.name = json_extract(wanted.value, '$[2]') AND jobs.activity = json_extract(wanted.value, '$[3]')"
-)
-_POSTGRES_FIND_JOBS = (
-    "SELECT jobs.agent_id, jobs.name, jobs.activity FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) "
-    "AS wanted (customer_id, agent_id, name, activity) JOIN jobs USING (customer_id, agent_id, name, activity)"
-)
+def _build_find_jobs(db: Builder) -> Executable:
+    wanted = db.table("wanted", customer_id=String, agent_id=String, name=String, activity=String)
+    same = [jobs.c[name] == wanted.c[name] for name in ("customer_id", "agent_id", "name", "activity")]
+    return select(jobs.c.agent_id, jobs.c.name, jobs.c.activity).select_from(wanted.join(jobs, and_(*same)))
+
+
+_FIND_JOBS = Prepared(_build_find_jobs)
 
 
 async def find_jobs(tx: ReadTx, wanted: Collection[tuple[str, str, str, str]]) -> set[tuple[str, str, str]]:
     """Return (agent's id, name, activity) of those jobs that exist. `wanted`: the same, with the customer before it."""
     if not wanted:
         return set()
-    if tx.is_sqlite:
-        rows = await tx.connection.exec_driver_sql(_SQLITE_FIND_JOBS, (to_json(list(wanted)).decode(),))
-    else:
-        rows = await tx.connection.exec_driver_sql(
-            _POSTGRES_FIND_JOBS, tuple([list(column) for column in zip(*wanted, strict=True)])
-        )
-    return {(row["agent_id"], row["name"], row["activity"]) for row in rows.mappings()}
+    return {(agent_id, name, activity) for agent_id, name, activity in await tx.fetch(_FIND_JOBS, wanted=list(wanted))}

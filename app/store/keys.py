@@ -1,8 +1,9 @@
 """Keys and share links in the database, by the hash of their secret. The key or token itself is never stored."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, case, insert, or_, select, update
 
@@ -43,25 +44,33 @@ async def insert_key(tx: WriteTx, key: Key, key_hash: str) -> None:
     await tx.connection.execute(insert(keys).values(**KEYS.mapping.write(key), hash=key_hash))
 
 
-async def find_by_hash(tx: ReadTx, key_hash: str, now: datetime) -> tuple[Key, str, datetime | None] | None:
-    """Return the key with this hash unless it is revoked or over, the hash as stored, and when that ends; None: never.
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as it was found, before it is read: one that cannot be read must not keep the others from being found."""
 
-    The hash is for a comparison in constant time. It may be that of the secret before a rotation.
-    """
-    own = or_(keys.c.hash == key_hash, keys.c.previous_hash == key_hash)
-    row = (
-        await tx.connection.execute(
-            _with_agent().where(own, keys.c.revoked_at.is_(None)).order_by((keys.c.hash == key_hash).desc())
-        )
-    ).first()
-    if row is None:
-        return None
-    is_previous = row.hash != key_hash
-    ends = [one for one in (row.expires_at, row.previous_until if is_previous else None) if one is not None]
-    ends_at = min(ends, default=None)
-    if ends_at is not None and ends_at <= now:
-        return None
-    return _read_key(row), row.previous_hash if is_previous else row.hash, ends_at
+    row: Row[Any]
+
+    def read(self, key_hash: str, now: datetime) -> tuple[Key, str, datetime | None] | None:
+        """Return the key that was found by this hash unless it is over, the hash as stored, and when that ends; None: never.
+
+        The hash is for a comparison in constant time. It may be that of the secret before a rotation.
+        """
+        row = self.row
+        is_previous = row.hash != key_hash
+        ends = [one for one in (row.expires_at, row.previous_until if is_previous else None) if one is not None]
+        ends_at = min(ends, default=None)
+        if ends_at is not None and ends_at <= now:
+            return None
+        return _read_key(row), row.previous_hash if is_previous else row.hash, ends_at
+
+
+async def find_by_hash(tx: ReadTx, hashes: Collection[str]) -> dict[str, StoredKey]:
+    """Return by hash the keys that have one of these and are not revoked; also by the hash of the secret before a rotation."""
+    wanted = set(hashes)
+    own = or_(keys.c.hash.in_(wanted), keys.c.previous_hash.in_(wanted))
+    rows = (await tx.connection.execute(_with_agent().where(own, keys.c.revoked_at.is_(None)))).all()
+    found = {row.previous_hash: StoredKey(row) for row in rows if row.previous_hash in wanted}
+    return found | {row.hash: StoredKey(row) for row in rows if row.hash in wanted}
 
 
 async def get_key(tx: ReadTx, key_id: str) -> Key | None:
