@@ -10,12 +10,14 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
+from itertools import chain
 
 from app.admin import clock_steps, follow_ups, purge
 from app.compose import canaries as compose_canaries
 from app.compose import deleted_ends, refresh
 from app.compose import probe as compose_probe
 from app.compose import tick as compose
+from app.compose.render import load_templates
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
@@ -52,6 +54,7 @@ from app.store.heartbeats import (
     note_listening,
     write_heartbeat,
 )
+from app.store.prepared import Prepared
 
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
@@ -137,6 +140,12 @@ def _with_probe(context: AppContext, tick: Tick, probe: Callable[[AppContext], A
     return both
 
 
+async def _get_ready(context: AppContext) -> None:
+    """Do in small steps what the first alert would else wait for: half of the tenth of a second that it took longer than the next ones."""
+    for _ in chain(Prepared.compile_all(context.database.engines.writer.dialect), load_templates()):
+        await asyncio.sleep(0)
+
+
 async def _run_stages(context: AppContext, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
     of_this_host = f"{_HOLDER_PREFIX}{socket.gethostname()}:"
     worker_name = f"{of_this_host}{os.getpid()}:{secrets.token_hex(4)}"
@@ -165,6 +174,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, probe_look))
         stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
         stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
+        stages.create_task(_get_ready(context))
         stage("sweep", partial(sweep.tick, lock=lock), every=5)
         stage("clock", clock_steps.make_tick(), every=5)
         stage("refresh", refresh.tick, every=5, after=_SECOND)

@@ -5,14 +5,16 @@ its classes alone and is found once for all mails. Nothing is ever loaded from o
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import css_inline
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 from markupsafe import Markup, escape
+
+from app.core.log import log
 
 # Gmail cuts off an HTML part at 102 KB. Many servers limit the size of the whole mail, but far above both limits together.
 HTML_LIMIT, TEXT_LIMIT = 96_000, 40_000
@@ -48,6 +50,16 @@ _TEMPLATES = Environment(
     auto_reload=False,
 )
 _TEMPLATES.filters["log_html"] = log_html
+
+
+def load_templates() -> Iterator[None]:
+    """Load what the first mail would load, one template at each step."""
+    for name in ("alert.html", "alert.txt", "summary.html", "summary.txt"):
+        try:
+            _TEMPLATES.get_template(name)
+        except TemplateError as broken:  # whatever needs it says so, and is sent all the same
+            log.debug("a template cannot be loaded", template=name, cause=str(broken))
+        yield
 
 
 def html_page(template: str, **values: object) -> str:

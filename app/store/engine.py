@@ -71,6 +71,7 @@ def open_engines(settings: Settings) -> Engines:
         pool_size=settings.database_pool,
         max_overflow=0,
         pool_timeout=BUSY_S,
+        pool_use_lifo=True,  # a connection that was used a moment ago has most statements prepared already
         hide_parameters=True,  # the log entry of a failed statement must not hold the data of agents
     )
     _detect_dead_connections(engine)
@@ -116,6 +117,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         url,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
+        pool_use_lifo=True,  # as on PostgreSQL
         max_overflow=0,
         pool_timeout=BUSY_S,
         pool_reset_on_return=None,  # `roll_back` below does it

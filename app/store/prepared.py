@@ -7,10 +7,10 @@ edit and list is not worth it and goes through SQLAlchemy as usual.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -175,9 +175,19 @@ class _Compiled:
 class Prepared:
     """One statement. `build` returns it for one kind of database; its values are bound by the names of its parameters."""
 
+    _every: ClassVar[list["Prepared"]] = []
+
     def __init__(self, build: Callable[[Builder], Executable]) -> None:
         self._build = build
+        self._every.append(self)
         self._compiled: dict[str, _Compiled] = {}
+
+    @classmethod
+    def compile_all(cls, dialect: Dialect) -> Iterator[None]:
+        """Compile every statement before it is needed, one at each step."""
+        for statement in cls._every:
+            statement.compiled(dialect)
+            yield
 
     def compiled(self, dialect: Dialect) -> _Compiled:
         """Return it as the driver takes it; compiled at the first call."""
