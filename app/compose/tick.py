@@ -39,6 +39,7 @@ from app.store.returned_mails import passed_over
 from app.store.routing import recipients_by_id
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
+from app.store.writer_queue import WriteOrder
 
 BATCH = 1_000
 AT_ONCE = 10  # groups that are read and stored together: the first message must not wait until hundreds were worded
@@ -194,7 +195,7 @@ async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
 
 
 async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
-    async with context.database.write() as tx:
+    async with context.database.write(WriteOrder.COMPOSE) as tx:
         kept = []
         for one in worded:
             if await notices.mark_worded(tx, [notice.id for notice in one.group], one.message.id):

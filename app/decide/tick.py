@@ -28,6 +28,7 @@ from app.store.waiting import (
     find_by_indexes,
     oldest_waiting_event,
 )
+from app.store.writer_queue import WriteOrder
 
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
 LEAST_PIECE, LARGEST_PIECE = 8, 256
@@ -100,7 +101,7 @@ async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> Non
 async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str] = ()) -> None:
     """Decide on piece after piece in one transaction, until nothing waits or it has taken long enough."""
     notices = 0
-    async with context.database.write() as tx:
+    async with context.database.write(WriteOrder.DECIDE) as tx:
         began = time.perf_counter()
         await find_by_indexes(tx)
         turns = context.claim_turns
@@ -118,6 +119,8 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             # At most twice as many as before: the next ones may cost more than these, as failures do.
             turns.piece = max(FIRST_PIECE, min(LARGEST_PIECE, 2 * turns.piece, int(LONGEST_S / each_s)))
             size = int((LONGEST_S - spent) / each_s)
+            if context.database.is_wanted(before=WriteOrder.DECIDE):
+                size = 0  # a mail, or reports that wait for their answer
             is_postponed = len(judged.events) < len(claim.events)
             batch.is_cut = is_postponed or (size < LEAST_PIECE and not claim.is_all)
             if batch.is_cut or claim.is_all:  # what comes meanwhile wakes this stage

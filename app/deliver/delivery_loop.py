@@ -23,6 +23,7 @@ from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
 from app.domain.message import KEEPS_STATES, Parcel, takes_json
 from app.store import outbox
+from app.store.writer_queue import WriteOrder
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
 RENEW_S = 10.0
@@ -178,7 +179,7 @@ class TransportLoop:
 
     async def _write(self, ended: Sequence[AttemptResult], begin: int) -> list[Leased]:
         now = self.context.clock()
-        async with self._one_transaction, self.context.database.write() as tx:
+        async with self._one_transaction, self.context.database.write(WriteOrder.SEND) as tx:
             await settle_results(tx, ended, now)
             if not all(isinstance(result.outcome, Sent) for result in ended):  # it may go by another transport now
                 tx.after_commit(lambda: self.context.wakeups.wake("messages"))

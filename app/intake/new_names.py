@@ -21,6 +21,7 @@ from app.store.agents import agents_by_id
 from app.store.events import insert_clock_events
 from app.store.intake import NewEvent, find_jobs, find_or_create_agents
 from app.store.transactions import WriteTx
+from app.store.writer_queue import WriteOrder
 
 KNOWN_JOBS_MOST = 200_000  # as numbers of 64 bits
 _MESSAGE_MOST = 4096
@@ -89,7 +90,7 @@ class NewNames:
                     by_agent.setdefault(part.batch.unknown[index], []).append((part.batch, index))
         decided, enrolled = _Decisions(), Enrolled()
         if by_agent:
-            async with self._context.database.write() as tx:
+            async with self._context.database.write(WriteOrder.STORE) as tx:
                 enrolled = await let_in(
                     tx, by_agent, now, lambda agent: self._has_room(Budget.AGENTS, by_agent[agent], now)
                 )
@@ -100,7 +101,7 @@ class NewNames:
                 known = await find_jobs(tx, by_job)
             self._admit_jobs(by_job, known, decided, now)
         if decided.by_key:
-            async with self._context.database.write() as tx:
+            async with self._context.database.write(WriteOrder.STORE) as tx:
                 await self._store_by_key(tx, decided.by_key, now)
                 tx.after_commit(lambda: self._context.wakeups.wake("events"))
         self._carry_out(decided, now)

@@ -27,6 +27,7 @@ from app.core.settings import MIB, Settings
 from app.core.wakeups import Wakeups
 from app.store.async_engine import AsyncEngine, create_async_engine
 from app.store.database_errors import WriteState, connection_errors
+from app.store.writer_queue import WriterQueue
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 IS_CLEAN = "is_clean"  # in the info of a connection: whoever used it last has ended its transaction
@@ -37,11 +38,12 @@ _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """`writer` makes all changes, `reader` none. On PostgreSQL both are the same engine."""
+    """`writer` makes all changes, `reader` none. On PostgreSQL both are the same engine, and nobody waits in the `queue`."""
 
     writer: AsyncEngine
     reader: AsyncEngine
     writing: WriteState = field(default_factory=WriteState)
+    queue: WriterQueue = field(default_factory=WriterQueue)
 
     @property
     def is_sqlite(self) -> bool:

@@ -16,6 +16,7 @@ from app.store.prepared import Builder, Prepared
 from app.store.tables import jobs
 from app.store.transactions import Database, ReadTx, WriteTx
 from app.store.types import to_micros
+from app.store.writer_queue import WriteOrder
 
 
 class NewEvent(NamedTuple):
@@ -76,7 +77,7 @@ async def add_events(database: Database, events: Sequence[NewEvent]) -> set[str]
     if not events:
         return set()
     if database.is_sqlite:
-        return await database.write_at_once(partial(_insert_into_sqlite, events))
+        return await database.write_at_once(partial(_insert_into_sqlite, events), WriteOrder.STORE)
     stored = await database.fetch_alone(_POSTGRES_INSERT, *zip(*events, strict=True))
     if len(stored) == len(events):
         return set()

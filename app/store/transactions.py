@@ -3,7 +3,14 @@
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,8 +18,9 @@ from app.core import metrics
 from app.core.log import log
 from app.store.async_engine import AsyncConnection
 from app.store.database_errors import WriteState, raise_unavailable
-from app.store.engine import IS_CLEAN, Engines
+from app.store.engine import BUSY_S, IS_CLEAN, Engines
 from app.store.prepared import Prepared, Values
+from app.store.writer_queue import WriteOrder
 
 T = TypeVar("T")
 _TOO_LONG_S = 1.0
@@ -104,9 +112,12 @@ class Database:
     engines: Engines
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[WriteTx]:
-        """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away."""
-        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+    async def write(self, order: WriteOrder = WriteOrder.OTHER) -> AsyncIterator[WriteTx]:
+        """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away.
+
+        `order`: who has SQLite's writer first of those who wait for it.
+        """
+        async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
             tx = WriteTx(connection)
             with _held(connection):
                 async with connection.begin():
@@ -114,12 +125,12 @@ class Database:
                 connection.info[IS_CLEAN] = True
         tx.committed()
 
-    async def write_at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write_at_once(self, work: Callable[[sqlite3.Connection], T], order: WriteOrder) -> T:
         """Run a whole transaction in the thread of the SQLite connection. Raises Unavailable when the database is away.
 
         Each thread switch waits for the event loop, which may take long when it is busy: this needs two instead of eight.
         """
-        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+        async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None  # noqa: S101  (the pool returns only open connections)
             with _held(connection):
@@ -147,6 +158,13 @@ class Database:
                 yield ReadTx(connection)
                 if not connection.in_transaction():  # only prepared statements were run
                     connection.info[IS_CLEAN] = True
+
+    def _turn(self, order: WriteOrder) -> AbstractAsyncContextManager[None]:
+        return self.engines.queue.turn(order, BUSY_S) if self.is_sqlite else nullcontext()
+
+    def is_wanted(self, before: WriteOrder) -> bool:
+        """Return whether somebody waits for SQLite's writer who goes before this one."""
+        return self.engines.queue.is_wanted(before)
 
     @property
     def writing(self) -> WriteState:
