@@ -79,8 +79,8 @@ def wait_until(what: str, look, patience_s: float = 30):
 
 
 @contextmanager
-def serving(folder: Path, *, command: list[str] = SERVE, **settings: str) -> Iterator[Running]:
-    """Start the service, wait until it answers, and stop it cleanly at the end. `command`: what Python is to run."""
+def serving(folder: Path, *, command: list[str] | None = None, **settings: str) -> Iterator[Running]:
+    """Start the service, wait until it answers, and stop it cleanly at the end. `command`: what Python is to run, by default SERVE as it is then."""
     keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
     ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": str(lasting_port()), **keys, **settings}
     settings_of_it = environment() | ours
@@ -104,10 +104,10 @@ def serving(folder: Path, *, command: list[str] = SERVE, **settings: str) -> Ite
             kill_family(last)
 
 
-def start_service(folder: Path, environment: dict[str, str], command: list[str] = SERVE) -> StartedProcess:
+def start_service(folder: Path, environment: dict[str, str], command: list[str] | None = None) -> StartedProcess:
     """Start it in `folder`, where its output is kept in LOG."""
     with (folder / LOG).open("wb") as out:
-        return preloaded.start(command, folder, environment, out, out)
+        return preloaded.start(command or SERVE, folder, environment, out, out)
 
 
 def shown_by(process: StartedProcess, log: Path) -> str:
