@@ -1,6 +1,7 @@
 """Holds what lets PostgreSQL distribute the large tables by customer: each of their unique keys names the customer, or is listed with its reason.
 
-A unique key of a distributed table must contain what it is distributed by. The primary key `id` is random, so `(customer_id, id)` can take its place.
+A unique key of a distributed table must contain what it is distributed by. The primary key `id` is the exception: it is random, so it is unique without a customer,
+and `(customer_id, id)` can take its place.
 """
 
 from collections.abc import Iterator
