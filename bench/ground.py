@@ -142,9 +142,12 @@ class Process:
 
     @property
     def resident(self) -> int:
-        """Memory that it holds, in bytes: all of its own, and of each process that it started what it shares with no other."""
-        own, *others = self._family()
-        return int(own.memory_info().rss) + sum(_unshared(other) for other in others)
+        """Memory of it and of all processes that it started, in bytes.
+
+        Memory that several of them share since a fork counts once; of files, such as libraries, the most that one of them has read.
+        """
+        memory = [_memory(process) for process in self._family()]
+        return sum(anonymous for anonymous, _ in memory) + max(files for _, files in memory)
 
     @property
     def descriptors(self) -> int:
@@ -209,11 +212,18 @@ def _cpu_s(family: list[psutil.Process]) -> float:
     return used
 
 
-def _unshared(process: psutil.Process) -> int:
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    """Return its share of anonymous memory, in which what n processes have in common counts as an nth, and what it has of files."""
     try:
-        return int(process.memory_full_info().uss)
-    except psutil.NoSuchProcess:  # it has just ended
-        return 0
+        lines = [*_lines(process.pid, "smaps_rollup"), *_lines(process.pid, "status")]
+    except OSError:  # it has just ended
+        return 0, 0
+    kib = {words[0]: int(words[1]) for words in map(str.split, lines) if words[-1] == "kB"}
+    return kib["Pss_Anon:"] * 1024, (kib["RssFile:"] + kib["RssShmem:"]) * 1024
+
+
+def _lines(pid: int, name: str) -> list[str]:
+    return [line for line in Path(f"/proc/{pid}/{name}").read_text().splitlines() if line.strip()]
 
 
 def free_port() -> int:

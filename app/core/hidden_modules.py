@@ -35,6 +35,11 @@ def emptied(*names: str) -> Iterator[None]:
             del sys.modules[module.__name__]
 
 
+def hide(name: str) -> None:
+    """Make `import name` fail from now on, as if it were not installed, unless it was imported before."""
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as in `hidden`
+
+
 class _EmptyModule(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

@@ -68,6 +68,7 @@ SELDOM = {
     "flufl",
     "icalendar",
     "imap_tools",
+    "pydantic.v1.main",
     "pysnmp",
     "segno",
     "sqlalchemy.orm",
