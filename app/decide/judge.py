@@ -44,6 +44,7 @@ from app.store.routing import all_rules, current_silences
 from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
 from app.store.transactions import WriteTx
 
+OpenAlerts = Mapping[str, Sequence[Alert]]  # by the id of the job or agent
 _NEVER_NEW = (EventKind.MISSED, EventKind.OVERRUN, EventKind.TAUGHT)  # such an event does not make a job
 
 
@@ -87,8 +88,11 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> J
     batch = BatchContext(customers, locked, await all_rules(tx), now)
     folded, postponed = await _fold(tx, batch, events)
     events = [event for event in events if event.id not in postponed]
-    changes = await _judge_jobs(tx, batch, folded)
-    of_agents, heard_again = await _judge_agents(tx, batch, events)
+    subjects = [(f.after.customer_id, f.after.id) for f in folded]
+    subjects += [(agent.customer_id, agent.id) for agent in batch.agents.values()]
+    opened = await alerts.open_alerts(tx, subjects)
+    changes = await _judge_jobs(tx, batch, folded, opened)
+    of_agents, heard_again = await _judge_agents(tx, batch, events, opened)
     well_again = [(batch.agents[f.after.agent_id], f.after) for f in folded if is_well_again(f.before, f.after)]
     await mark_events_folded(
         tx, [event.id for event in events], {event: run for job in folded for event, run in job.run_of.items()}
@@ -214,8 +218,9 @@ async def _hides_behind(tx: WriteTx, folded: FoldedJob, failure: Run) -> bool:
     return is_hidden and not await has_good_end_since(tx, folded.after, received[own])
 
 
-async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJob]) -> list[JudgedChange]:
-    opened = await alerts.open_alerts(tx, [(f.after.customer_id, f.after.id) for f in folded])
+async def _judge_jobs(
+    tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJob], opened: OpenAlerts
+) -> list[JudgedChange]:
     maybe_overrun = {
         alert.subject_id for of_job in opened.values() for alert in of_job if alert.kind is AlertKind.OVERRUN
     }
@@ -258,10 +263,9 @@ async def _judge_unclear(
 
 
 async def _judge_agents(
-    tx: WriteTx, batch: BatchContext, events: Sequence[Event]
+    tx: WriteTx, batch: BatchContext, events: Sequence[Event], opened: OpenAlerts
 ) -> tuple[list[JudgedChange], list[Agent]]:
     """Return the changes of alerts about agents, and the agents that counted as silent until now."""
-    opened = await alerts.open_alerts(tx, [(agent.customer_id, agent.id) for agent in batch.agents.values()])
     by_agent: dict[str, list[Event]] = {}
     for event in events:
         by_agent.setdefault(event.agent_id, []).append(event)
@@ -299,13 +303,17 @@ async def _judge_agents(
             heard = watch_clock(heard, reports)
             reported_agents.append(heard)
             heard_again += [heard] if is_back else []
-            facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
             alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)
-            judged += [
-                JudgedChange(change, heard, None) for change in judge_clock(agent, heard, alert, facts, batch.rules)
-            ]
+            if alert is not None or heard.clock_offset is not None:
+                judged += [JudgedChange(change, heard, None) for change in _judge_clock(batch, agent, heard, alert)]
     await agents.save_heard(tx, reported_agents)
     return judged, heard_again
+
+
+def _judge_clock(batch: BatchContext, before: Agent, after: Agent, alert: Alert | None) -> list[AlertChange]:
+    customer = batch.customers[after.customer_id]
+    facts = alert_facts(customer, before, None, AlertKind.CLOCK_OFF, Severity.WARNING, None)
+    return judge_clock(before, after, alert, facts, batch.rules)
 
 
 async def _apply(

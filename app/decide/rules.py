@@ -62,7 +62,7 @@ def rule_for(kind: AlertKind, customer_id: str, facts: Mapping[str, str], rules:
         if (
             rule.kind is kind
             and rule.customer_id in (None, customer_id)
-            and all_match(rule.matchers, {**facts, "kind": kind})
+            and (not rule.matchers or all_match(rule.matchers, {**facts, "kind": kind}))
         ):
             return rule
     return None

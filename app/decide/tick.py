@@ -33,6 +33,9 @@ from app.store.writer_queue import WriteOrder
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
 LEAST_PIECE, LARGEST_PIECE = 8, 256
 LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time left
+REMINDERS_S = (
+    0.2  # between two looks for what fell due while there is a backlog: each takes as long as deciding four events
+)
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
 
@@ -47,7 +50,10 @@ class _Batch:
 
 async def tick(context: AppContext) -> bool | Idle:
     """Decide on one batch of events and on what fell due. True if there may be more; how long to wait for a wakeup if nothing waits."""
-    batch = await _decide_events(context)
+    batch, turns = await _decide_events(context), context.claim_turns
+    if batch.is_cut and time.monotonic() - turns.reminded_at < REMINDERS_S:
+        return True
+    turns.reminded_at = time.monotonic()
     if await reminders.tick(context) or batch.is_cut:
         return True
     return False if batch.claimed else await _idle(context)

@@ -45,9 +45,11 @@ _REPEATED = ("repeats", "last_at", "message", "event_id", "severity")
 def _build_open(db: Builder) -> Select[Values]:
     wanted = db.table("subjects", customer_id=String, subject_id=String)
     same = (alerts.c.customer_id == wanted.c.customer_id) & (alerts.c.subject_id == wanted.c.subject_id)
-    # An outer join, whose empty rows the caller skips: for an inner one SQLite reads all open alerts there are.
+    # An outer join whose empty rows are left out: for an inner one SQLite reads all open alerts there are, and it takes IS NOT NULL
+    # as one.
     is_open = same & alerts.c.closed_at.is_(None)
-    return select(*ALERTS.mapping.columns).join_from(wanted, alerts, is_open, isouter=True)
+    found = select(*ALERTS.mapping.columns).join_from(wanted, alerts, is_open, isouter=True)
+    return found.where(func.coalesce(alerts.c.id, "") != "")
 
 
 def _build_save(names: tuple[str, ...], _: Builder) -> Update:
@@ -123,8 +125,6 @@ async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[s
         return found
     # By the index of open alerts, which begins with the customer: a job may have any number of closed ones.
     for values in await tx.fetch(_OPEN, subjects=wanted):
-        if values[0] is None:
-            continue
         alert = ALERTS.mapping.read_values(values)
         found.setdefault(alert.subject_id, []).append(alert)
     return found

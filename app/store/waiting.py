@@ -61,12 +61,16 @@ FIRST_PIECE = 24  # events that are claimed together before anything is known of
 
 @dataclass(slots=True)
 class ClaimTurns:
-    """Whose turn it is among those who have trouble and among those who have routine, and how many events are claimed at a time. One a process."""
+    """Whose turn it is among those who have trouble and among those who have routine, and how many events are claimed at a time. One a process.
+
+    `reminded_at`: when what falls due by the clock was looked for, by the clock of the process.
+    """
 
     trouble: Turns = field(default_factory=Turns)
     routine: Turns = field(default_factory=Turns)
     has_begun: bool = False
     piece: int = FIRST_PIECE
+    reminded_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
