@@ -32,7 +32,6 @@ _LOCK = Prepared(
 )
 _HEARD = ("last_heard_at", "last_proven_at", "silent_at", "silent_since", "clock_offset_s", "clock_off_at")
 _SAVE_HEARD = Prepared(lambda db: db.update_each(agents, "id", _HEARD))
-_heard_values = AGENTS.mapping.writer(_HEARD)
 
 
 async def page_agents(
@@ -99,7 +98,8 @@ async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
     """Save when agents reported last, when they count as silent, and what their reports show of their clock."""
-    await tx.change_each(_SAVE_HEARD, [{**_heard_values(agent), "of_id": agent.id} for agent in heard])
+    columns = AGENTS.mapping.write_columns(heard, _HEARD)
+    await tx.change_columns(_SAVE_HEARD, {"of_id": [agent.id for agent in heard], **columns})
 
 
 _PAST_LIMIT = Prepared(

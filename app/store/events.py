@@ -248,9 +248,7 @@ async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict
     plain = [event_id for event_id in event_ids if event_id not in run_of]
     if plain:
         await tx.change(_MARK_FOLDED, ids=plain)
-    await tx.change_each(
-        _MARK_FOLDED_INTO_RUN, [{"of_id": event_id, "run_id": run_id} for event_id, run_id in run_of.items()]
-    )
+    await tx.change_columns(_MARK_FOLDED_INTO_RUN, {"of_id": list(run_of), "run_id": list(run_of.values())})
 
 
 async def set_event_aside(tx: WriteTx, event_id: str, error: str) -> None:

@@ -123,7 +123,6 @@ _INSERT = Prepared(
     lambda db: db.insert_each(jobs, ("id", *JobName._fields, "created_at"), **_OF_NEW_JOB).on_conflict_do_nothing()
 )
 _SAVE = Prepared(lambda db: db.update_each(jobs, "id", SAVED))
-_saved_values = JOBS.mapping.writer(SAVED)
 
 
 async def page_jobs(tx: ReadTx, filters: JobFilters, window: Window) -> Page[Job]:
@@ -177,7 +176,7 @@ async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, 
 
 async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     """Save the state of jobs; what administrators edit (the expectation) stays as it is."""
-    await tx.change_each(_SAVE, [{**_saved_values(job), "of_id": job.id} for job in changed])
+    await tx.change_columns(_SAVE, {"of_id": [job.id for job in changed], **JOBS.mapping.write_columns(changed, SAVED)})
 
 
 def _build_overdue(_: Builder) -> Select[Values]:

@@ -49,6 +49,7 @@ class Builder:
 
     is_sqlite: bool
     tables: dict[str, int] = field(default_factory=dict)  # name of the parameter -> number of columns
+    timed: set[str] = field(default_factory=set)  # those of them that have times
     arrays: dict[str, TypeEngine[Any]] = field(default_factory=dict)  # name of the parameter -> type of its elements
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -58,6 +59,8 @@ class Builder:
     def table(self, name: str, /, **columns: type[TypeEngine[Any]]) -> FromClause:
         """Return a parameter that is a list of tuples as a table: one parameter, or on PostgreSQL one a column, however many there are."""
         self.tables[name] = len(columns)
+        if Utc in columns.values():
+            self.timed.add(name)
         if self.is_sqlite:
             each = func.json_each(bindparam(name, type_=String)).table_valued("value", name=f"each_{name}")
             own = (
@@ -115,7 +118,7 @@ class Builder:
         for name, columns in self.tables.items():
             rows = given.pop(name)
             if self.is_sqlite:
-                given[name] = json.dumps(rows if columns == 0 else [tuple(map(_plain, row)) for row in rows])
+                given[name] = json.dumps([tuple(map(_plain, row)) for row in rows] if name in self.timed else rows)
             elif columns == 0:
                 given[name] = list(rows)
             else:
@@ -146,30 +149,35 @@ class _Compiled:
         given = {**self.constants, **self.builder.arguments(values)}
         return [given[name] if process is None else process(given[name]) for name, process in self.parameters]
 
-    def columns(self, rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
-        """Return the values of many rows of parameters, column by column: that takes a third of the time of `arguments` for each row."""
-        found: list[list[object]] = []
+    def columns(self, values: Mapping[str, Sequence[Any]]) -> list[Sequence[object]]:
+        """Return the values of many rows by parameter, in the order of the parameters; each constant once for each row."""
+        found: list[Sequence[object]] = []
+        length = len(next(iter(values.values())))
         for name, process in self.parameters:
-            values = [self.constants[name]] * len(rows) if name in self.constants else [row[name] for row in rows]
-            found.append(values if process is None else [process(value) for value in values])
+            column = [self.constants[name]] * length if name in self.constants else values[name]
+            found.append(column if process is None else _converted(column, process))
         return found
 
-    def array_arguments(self, rows: Sequence[Mapping[str, Any]]) -> list[object]:
+    def array_arguments(self, values: Mapping[str, Sequence[Any]]) -> list[object]:
         """Return the values of many rows as one array a column, and the constants once, in the order in which the driver takes them."""
-        columns = zip(self.parameters, self.columns(rows), strict=True)
-        return [values[0] if name in self.constants else values for (name, _), values in columns]
+        columns = zip(self.parameters, self.columns(values), strict=True)
+        return [column[0] if name in self.constants else column for (name, _), column in columns]
 
     def read(self, rows: Iterable[Sequence[Any]]) -> list[Values]:
         """Return rows as tuples with values of Python."""
         if not self.readers:
             return [tuple(row) for row in rows]
-        found = []
-        for row in rows:
-            values = list(row)
-            for place, read in self.readers:
-                values[place] = read(values[place])
-            found.append(tuple(values))
-        return found
+        columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+        if not columns:
+            return []
+        for place, read in self.readers:
+            columns[place] = _converted(columns[place], read)
+        return list(zip(*columns, strict=True))
+
+
+def _converted(column: Sequence[Any], convert: _Process) -> list[object]:
+    """Return converted values. Most columns hold many NULLs, and a column at a time takes half as long as row by row."""
+    return [None if value is None else convert(value) for value in column]
 
 
 class Prepared:
@@ -219,11 +227,13 @@ class Prepared:
 
 
 def _writer_of(kind: TypeEngine[Any] | None, dialect: Dialect) -> _Process | None:
-    """Return what makes values of this type ready for the driver. Times directly: SQLAlchemy's way takes three calls for each."""
+    """Return what makes values of this type ready for the driver. SQLAlchemy's way takes three calls for each time and each JSON."""
     if kind is None or isinstance(kind, ARRAY):
         return None
     if isinstance(kind, Utc):
         return kind.to_sqlite if dialect.name == "sqlite" else kind.to_postgresql
+    if isinstance(kind, JSON):
+        return _write_json
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
@@ -231,7 +241,21 @@ def _reader_of(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
     """Return what makes values of Python of those of the driver; None: they are. asyncpg returns times in UTC."""
     if isinstance(kind, Utc):
         return kind.from_sqlite if dialect.name == "sqlite" else None
+    if isinstance(kind, JSON):
+        return _read_json
     return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def _write_json(value: object) -> str | None:
+    if value is None:
+        return None
+    return "{}" if value == {} else json.dumps(value)  # most labels are empty, and this takes a tenth of the time
+
+
+def _read_json(value: object) -> object:
+    if value == "{}":
+        return {}
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> object:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -164,18 +163,22 @@ class RowMapping(Generic[T]):
 
     def write(self, thing: T) -> dict[str, object]:
         """Return the values of the columns."""
-        return self._write(self._fields, thing)
-
-    def writer(self, columns: Collection[str]) -> Callable[[T], dict[str, object]]:
-        """Return what returns the values of these columns only."""
-        return partial(self._write, [field for field in self._fields if field.column in columns])
-
-    def _write(self, chosen: Sequence[_Field], thing: T) -> dict[str, object]:
         values: dict[str, object] = {}
-        for field in chosen:
+        for field in self._fields:
             value = getattr(thing, field.name)
             values[field.column] = value if field.write is None or value is None else field.write(value)
         return values
+
+    def write_columns(self, things: Sequence[T], columns: Collection[str]) -> dict[str, list[Any]]:
+        """Return the values of some columns, of all things by column: in half the time of `write` for each."""
+        found: dict[str, list[Any]] = {}
+        for field in self._fields:
+            if field.column in columns:
+                values, write = [getattr(thing, field.name) for thing in things], field.write
+                if write is not None:
+                    values = [None if value is None else write(value) for value in values]
+                found[field.column] = values
+        return found
 
 
 def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: str) -> list[Item]:

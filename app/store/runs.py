@@ -170,7 +170,7 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
 
 async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
     """Insert or update runs."""
-    await tx.change_each(_SAVE, [{name: getattr(run, name) for name in Run.__slots__} for run in changed])
+    await tx.change_columns(_SAVE, RUNS.mapping.write_columns(changed, Run.__slots__))
 
 
 async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, datetime]]) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -74,17 +74,23 @@ class WriteTx(ReadTx):
     async def change_each(self, statement: Prepared, rows: Iterable[Mapping[str, object]]) -> None:
         """Run a prepared change for each of these rows of values; on PostgreSQL at once, if it is built for that."""
         rows = list(rows)
-        if not rows:
+        if rows:
+            await self.change_columns(statement, {name: [row[name] for row in rows] for name in rows[0]})
+
+    async def change_columns(self, statement: Prepared, columns: Mapping[str, Sequence[object]]) -> None:
+        """Do the same for rows whose values are given column by column."""
+        if not all(columns.values()):
             return
         driver = self._driver or await self._connect()
         compiled = statement.compiled(self.connection.dialect)
         if compiled.builder.arrays:
-            await driver.execute(compiled.sql, *compiled.array_arguments(rows))
-        elif compiled.builder.is_sqlite:
-            arguments = zip(*compiled.columns(rows), strict=True)
-            await driver._execute(driver._connection.executemany, compiled.sql, arguments)  # noqa: SLF001
+            await driver.execute(compiled.sql, *compiled.array_arguments(columns))
+            return
+        rows = zip(*compiled.columns(columns), strict=True)
+        if compiled.builder.is_sqlite:
+            await driver._execute(driver._connection.executemany, compiled.sql, rows)  # noqa: SLF001
         else:
-            await driver.executemany(compiled.sql, list(zip(*compiled.columns(rows), strict=True)))
+            await driver.executemany(compiled.sql, list(rows))
 
     async def _connect(self) -> Any:  # noqa: ANN401
         raw = await self.connection.get_raw_connection()
