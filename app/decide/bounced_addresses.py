@@ -59,7 +59,7 @@ async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipie
     first = await first_customer(tx) or ""
     customers = {it.customer_id or first for it in having} if not is_over else set()
     agents = await find_or_create_agents(tx, {(customer_id, AGENT) for customer_id in customers if customer_id}, now)
-    # What was reported ends where it was reported, also if no recipient has the address any more.
+    # What was reported ends where it was reported, even if no recipient has the address any more.
     reported = {(customer_id, agent_id) for (customer_id, _), agent_id in agents.items()}
     for customer_id, agent_id in reported or await returned_mails.reporting_agents(tx, job_name_of_address(address)):
         theirs = [it for it in having if (it.customer_id or first) == customer_id]

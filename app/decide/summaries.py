@@ -1,4 +1,4 @@
-"""Decides that a summary is due, once for each schedule and period even after a crash; also when all is well. It does not render it."""
+"""Decides that a summary is due, once for each schedule and period even after a crash; even if all is well. It does not render it."""
 
 from datetime import datetime, timedelta
 

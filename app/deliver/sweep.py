@@ -86,7 +86,7 @@ async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None
 
 
 async def move_overdue(tx: WriteTx, ids: Collection[str], now: datetime) -> None:
-    """Move messages that waited too long, or end them as dead; also where nothing serves their transport and so nothing is ever attempted."""
+    """Move messages that waited too long, or end them as dead; even where nothing serves their transport and so nothing is ever attempted."""
     changed = []
     for held in (await outbox.lock(tx, ids)).values():
         message = held.message

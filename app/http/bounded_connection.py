@@ -160,7 +160,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._expect_reading()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, also if its client never read the last answer."""
+        """Close an idle connection, even if its client never read the last answer."""
         super().timeout_keep_alive_handler()
         self._expect_reading()
 

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from starlette.status import HTTP_304_NOT_MODIFIED
 
 _HEADERS = {
-    # A revoked link shows nothing after a minute, also where a proxy keeps answers.
+    # A revoked link shows nothing after a minute, even where a proxy keeps answers.
     "Cache-Control": "private, max-age=60, must-revalidate",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",

@@ -86,7 +86,7 @@ class ReadingProcesses:
             log.error("a process that reads reports was ended", cause=repr(cause))
             raise NotRead("it takes too long to read, or its process ended", may_succeed_later=True) from cause
         finally:
-            if process is not None:  # also if the caller was cancelled: an answer would be that of the next call
+            if process is not None:  # even if the caller was cancelled: an answer would be that of the next call
                 self._busy.discard(process)
                 await _end(process)
             self._pass_turn()

@@ -226,7 +226,7 @@ def _cannot_write(folder: Path, error: OSError) -> BadSettings:
 CHANNEL = "tocsin"
 FIRST_RETRY_S, RETRY_S = 0.1, 5  # the first one soon: a connection that was cut is mostly there again at once
 ALIVE_S = 30
-# Together less than the time after which other workers count one as dead that holds no lock, also where its network drops packets.
+# Together less than the time after which other workers count one as dead that holds no lock, even where its network drops packets.
 LOCK_CONNECT_S, LOCK_RETRY_S = 4.0, 1.0
 PAUSE_S = 0.01  # the first wakeup is sent at once; those within this time are combined
 

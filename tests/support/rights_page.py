@@ -44,12 +44,12 @@ OPENING = """# Who may do what
 <!-- Written from the routes; do not edit. To write it again: .venv/bin/python -m tests.support.rights_page -->
 
 Keys of kind `access` have a role, as people do. Each role may do what those before it may: reader, operator, administrator, owner. The kinds `viewer` and `admin` are the roles reader and
-owner for every customer. A key or a person of chosen customers gets the answer *not found* for what belongs to another customer, as for what does not exist; operations
+owner for every customer. A key or a person of chosen customers gets the answer *not found* for what belongs to another customer, as if it did not exist; operations
 marked *every customer* refuse a key of chosen customers with 403.
 
-Recipients, routes, rules and summaries are among these, also to read: they belong to the whole installation. Routes and rules are tried one after the other over
-the alerts of all customers, so one that comes first decides for those behind it, and they and the recipients name people and addresses of other customers. The same holds
-for customers, transports and the audit log. A person of chosen customers gets *not found* for the page Routing.
+Recipients, routes, rules and summaries are among these, even for reading: they belong to the whole installation. Routes and rules are tried one after the other over
+the alerts of all customers, so an earlier one decides for the later ones, and they and the recipients name people and addresses of other customers. The same applies
+to customers, transports and the audit log. A person of chosen customers gets *not found* for the page Routing.
 
 """
 

@@ -145,7 +145,7 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
 
 
 def _between_numbers(matches: Sequence[Match], tokens: Sequence[Token], at: int) -> Match | None:
-    """Return the `of` of any language between two numbers, also where the word is a common one ("0 de 3")."""
+    """Return the `of` of any language between two numbers, even where the word is a common one ("0 de 3")."""
     if at == 0 or not any(match.entry.meaning is TermMeaning.OF for match in matches):
         return None
     around = [*tokens[max(0, at - 1) : at], *tokens[at + 1 : at + 2]]

@@ -1,4 +1,4 @@
-"""Parse a mail (RFC 5322): its subject, sender, time and visible text, also if it breaks rules of MIME."""
+"""Parse a mail (RFC 5322): its subject, sender, time and visible text, even if it breaks rules of MIME."""
 
 import email
 import re
