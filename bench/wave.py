@@ -83,8 +83,9 @@ class Sender:
     async def run(self, port: int, rate: float, limit: int) -> None:
         """Send everything at the rate, then wait for the answers."""
         loop = asyncio.get_running_loop()
+        self._port = port
         for _ in range(CONNECTIONS):
-            await loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
+            await self._connect()
         begun, sent, last = loop.time(), 0, [0]
         for number, jobs in enumerate(self.requests(limit)):
             if (pause := begun + sent / rate - loop.time()) > 0:
@@ -111,6 +112,19 @@ class Sender:
             self.score.refused += 1
             self._queue.append(asked)
         self.take(connection)
+
+    def lost(self, connection: "_Connection", asked: _Asked) -> None:
+        """Replace a connection that the server closed, as it does with idle ones. What it had not answered is sent again."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        else:
+            self._open -= 1
+            self.score.refused += 1
+            self._queue.append(asked)
+        self._connecting = asyncio.ensure_future(self._connect())
+
+    async def _connect(self) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
 
     def take(self, connection: "_Connection") -> None:
         """Let a connection send what waits longest, or wait itself."""
@@ -163,6 +177,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._sender.take(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._sender.lost(self, self._asked)
 
     def send(self, asked: _Asked) -> None:
         self._asked = asked
