@@ -24,7 +24,7 @@ class WriteOrder(IntEnum):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedTurn:
     order: WriteOrder
     turn: asyncio.Future[None]
     passed: int = 0
@@ -35,7 +35,7 @@ class WriterQueue:
     """Lets one transaction after the other use the writer."""
 
     _is_used: bool = False
-    _waiting: list[_Waiting] = field(default_factory=list)  # in the order of their coming
+    _waiting: list[_QueuedTurn] = field(default_factory=list)  # in the order of their coming
 
     @asynccontextmanager
     async def turn(self, order: WriteOrder, longest_s: float) -> AsyncIterator[None]:
@@ -54,7 +54,7 @@ class WriterQueue:
         if not self._is_used:
             self._is_used = True
             return
-        own = _Waiting(order, asyncio.get_running_loop().create_future())
+        own = _QueuedTurn(order, asyncio.get_running_loop().create_future())
         self._waiting.append(own)
         try:
             async with asyncio.timeout(longest_s):
@@ -67,10 +67,12 @@ class WriterQueue:
             raise
 
     def _pass_on(self) -> None:
-        if not self._waiting:
+        # Those that were cancelled just now leave by themselves.
+        waiting = [one for one in self._waiting if not one.turn.done()]
+        if not waiting:
             self._is_used = False
             return
-        chosen = min(self._waiting, key=lambda one: (one.passed < MOST_PASSED, one.order))  # the first of equals
+        chosen = min(waiting, key=lambda one: (one.passed < MOST_PASSED, one.order))  # the first of equals
         for earlier in self._waiting[: self._waiting.index(chosen)]:
             earlier.passed += 1
         self._waiting.remove(chosen)

@@ -54,6 +54,7 @@ BOUNDARIES = {
     "app/deliver/mailbox.py": "the boundary of a connection: whatever a mail server answers, the mailbox is read again later",
     "app/admin/follow_ups.py": "the boundary of one follow-up: one that cannot be done must not stop the others",
     "app/deliver/returned.py": "the boundary of one mail that came back: it must not keep the others from being read",
+    "app/http/auth.py": "the boundary of one read of keys: each of those who asked raises what it raised",
     "app/intake/commit.py": "the boundary of every request that waits for this commit: one's fault must not fail another's",
     "app/intake/accept.py": "the boundary of one dialect: a bug in a dialect must not lose the tool's request",
     "programs/monitoring/check_tocsin.py": "the boundary of a check: Python would exit with 1, which monitoring systems take for WARNING",

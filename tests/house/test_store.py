@@ -14,7 +14,11 @@ MODULES = [source.name.removesuffix(".py").replace("/", ".") for source in sourc
 # Rows, results and connections. A condition that one file of the store builds for another is none of these.
 ROWS = ("sqlalchemy.engine", "sqlalchemy.ext.asyncio", "asyncpg")
 # What commits: WriteTx, and the migrations, which Alembic runs in transactions of its own.
-COMMITS = {"app/store/transactions.py", "migrations/env.py"}
+COMMITS = {
+    "app/store/transactions.py",
+    "migrations/env.py",
+    "app/store/pooler.py",  # it reads in transactions of the driver, to see in which session they run
+}
 
 
 def _public(module: object) -> Iterator[tuple[str, object]]:

@@ -40,7 +40,7 @@ async def test_deciding_has_its_turn_although_others_come_before_it_again_and_ag
     assert seen.index(WriteOrder.DECIDE) <= MOST_PASSED + 4  # it came after two of them
 
 
-async def test_one_who_gives_up_waiting_keeps_nobody_from_the_writer():
+async def test_one_that_stops_waiting_keeps_nobody_from_the_writer():
     queue, seen = WriterQueue(), list[WriteOrder]()
     async with queue.turn(WriteOrder.DECIDE, 5):
         with pytest.raises(TimeoutError):
@@ -60,3 +60,17 @@ async def test_one_who_gives_up_waiting_keeps_nobody_from_the_writer():
         await asyncio.sleep(0)
         await use(queue, WriteOrder.DECIDE, seen)
     assert seen == [WriteOrder.COMPOSE, WriteOrder.DECIDE]
+
+
+async def test_one_that_is_cancelled_in_the_moment_of_its_turn_harms_nobody():
+    queue, seen = WriterQueue(), list[WriteOrder]()
+    async with queue.turn(WriteOrder.DECIDE, 5):
+        cancelled = asyncio.create_task(use(queue, WriteOrder.SEND, seen))
+        other = asyncio.create_task(use(queue, WriteOrder.STORE, seen))
+        await asyncio.sleep(0)
+        cancelled.cancel()  # and the writer is free before it notices
+    async with asyncio.timeout(5):
+        await other
+        await use(queue, WriteOrder.DECIDE, seen)
+    assert cancelled.cancelled()
+    assert seen == [WriteOrder.STORE, WriteOrder.DECIDE]
