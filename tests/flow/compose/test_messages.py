@@ -32,7 +32,7 @@ def mail_of(row: Any) -> EmailMessage:
 def text_of(row: Any) -> str:
     part = mail_of(row).get_body(("plain",))
     assert part is not None
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 async def change(system: SystemUnderTest, table: Any, **values: Any) -> None:
