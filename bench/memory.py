@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from app.intake.reading_process import IDLE_S
 from bench.claim import Claim, Figure, at_most
 from bench.ground import Ground, Process, running
 from bench.load import ENROL_KEY, Load
@@ -26,6 +27,7 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
                 rest = _at_rest(server)
                 _post(client, Load(fresh_prefix(), BATCH), EVENTS // BATCH)
             left = wait_until_idle(ground, place, FOLDED_S)
+            time.sleep(IDLE_S + 1)  # then the processes have ended that read the bodies
             after = server.resident / MIB
         yield Claim(f"{ground.name}: memory at rest", Figure.of(rest), "MiB", target=at_most(110, 90))
         behind = f" (of which {left:,} were not decided within {FOLDED_S} s)" if left else ""

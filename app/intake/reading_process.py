@@ -24,6 +24,7 @@ WAIT_S = 20.0  # for a turn, and then for a process that is free or has started:
 START_S = (
     120.0  # to load the words takes 1.5 s of CPU time; a small machine that starts everything at once needs far longer
 )
+IDLE_S = 120.0  # then a process ends that nobody used: it takes 60 MiB
 ANSWER_S = 20.0  # for CPU_S of CPU time, at which the process itself stops; a busy machine needs longer
 _ANSWER_MOST = 512 * 1024 * 1024
 # Our code is where this file is, whatever the current folder is.
@@ -47,14 +48,19 @@ class ReadTooSlowly(NotRead):
 
 
 class ReadingProcesses:
-    """Up to two processes, which are started when they are needed and stay. Those who wait take turns by sender.
+    """Up to two processes, which are started when they are needed and end when nobody used them for `idle_s`.
+
+    Those who wait take turns by sender.
 
     A process that starts goes on when nobody waits for it any more: otherwise, on a machine on which a start takes longer than
     tools wait, none would ever be there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._free: list[asyncio.subprocess.Process] = []
+        self._ends: dict[asyncio.subprocess.Process, asyncio.TimerHandle] = {}  # of those that are free
+        self._ending: set[asyncio.Task[None]] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.subprocess.Process] = set()
         self._count = 0
@@ -80,7 +86,7 @@ class ReadingProcesses:
                 raise NotRead("the process that reads it has not started yet", may_succeed_later=True) from None
             is_read, answer = await _ask(process, call, cpu_seconds(call, patience))
             self._busy.discard(process)
-            self._free.append(process)
+            self._keep(process)
             process = None
         except (OSError, TimeoutError, asyncio.IncompleteReadError, EOFError, pickle.UnpicklingError) as cause:
             log.error("a process that reads reports was ended", cause=repr(cause))
@@ -107,8 +113,23 @@ class ReadingProcesses:
             for start in self._starting:
                 start.cancel()
             await asyncio.gather(*self._starting, return_exceptions=True)
+            for end in self._ends.values():
+                end.cancel()
             for process in (*self._free, *self._busy):
                 await _end(process)
+            await asyncio.gather(*self._ending)
+
+    def _keep(self, process: asyncio.subprocess.Process) -> None:
+        """Keep a process for the next report, and end it if none comes."""
+        self._free.append(process)
+        self._ends[process] = asyncio.get_running_loop().call_later(self._idle_s, self._end_unused, process)
+
+    def _end_unused(self, process: asyncio.subprocess.Process) -> None:
+        self._free.remove(process)
+        del self._ends[process]
+        end = asyncio.create_task(_end(process))
+        self._ending.add(end)
+        end.add_done_callback(self._ending.discard)
 
     async def _wait_for_turn(self, sender: str) -> None:
         if self._count < PROCESSES_MOST:
@@ -141,6 +162,7 @@ class ReadingProcesses:
         while True:
             while self._free:
                 process = self._free.pop()
+                self._ends.pop(process).cancel()
                 if process.returncode is None:
                     self._busy.add(process)
                     return process
@@ -174,7 +196,7 @@ class ReadingProcesses:
         finally:
             if not is_ready:
                 await _end(process)
-        self._free.append(process)
+        self._keep(process)
 
 
 async def _ask(process: asyncio.subprocess.Process, call: bytes, cpu_s: float) -> tuple[bool, object]:

@@ -37,6 +37,24 @@ async def run(readers: ReadingProcesses, sender: str, work: Callable[[], Any]) -
                 raise
 
 
+async def test_a_process_that_nobody_uses_ends_and_the_next_report_starts_another():
+    readers = ReadingProcesses(idle_s=0.05)
+    async with readers.running():
+        first = await run(readers, "a", os.getpid)
+        async with asyncio.timeout(30):
+            while _is_running(first):  # noqa: ASYNC110  (the end of a process has no event)
+                await asyncio.sleep(0.02)
+        assert await run(readers, "a", os.getpid) != first
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.mark.slow
 async def test_work_without_end_is_given_up_while_the_loop_is_free(readers: ReadingProcesses):
     with measuring() as holds, pytest.raises(NotRead, match="too long"):
