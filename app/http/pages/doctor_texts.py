@@ -44,6 +44,7 @@ _FINDINGS = (
     _("The last ping of the heartbeat (%(at)s) failed: %(why)s."),
     _("The heartbeat reports a failure (%(at)s): %(why)s."),
     _("The heartbeat is accepted; the last ping: %(at)s."),
+    _("For the last message to %(name)s, %(why)s."),
 )
 _REMEDIES = (
     _("`tocsin setup mail` sets it up."),
@@ -64,6 +65,7 @@ _REMEDIES = (
     _("start `tocsin serve` with TOCSIN_HEARTBEAT_URL; its log has the reason."),
     _("Check TOCSIN_HEARTBEAT_URL and the network."),
     _("Mend what it names; the log may have the reason."),
+    _("correct the template (PATCH /v1/recipients/<id>); POST /v1/transports/webhook:preview shows what it makes."),
 )
 # The more words of its own a text has, the earlier it is tried: a place for a value fits anything.
 _PATTERNS = patterns_of(sorted((*_FINDINGS, *_REMEDIES), key=len, reverse=True))
