@@ -107,17 +107,30 @@ async def find_by_indexes(tx: WriteTx) -> None:
         await tx.fetch(_NO_SCANS)
 
 
+async def _keep_order_of_index(tx: WriteTx, *, keeps: bool) -> None:
+    """Have PostgreSQL find what waits in the order of an index, or as it likes: only there, since `ORDER BY` a key may mean to sort few rows.
+
+    Its statistics come from a time when nothing waited, so it would read and sort all that waits to find the first of it.
+    """
+    if not tx.is_sqlite:
+        await tx.fetch(_SORTING, value="off" if keeps else "on")
+
+
 async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
     """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
+    await _keep_order_of_index(tx, keeps=True)
     [(trouble, routine)] = await tx.fetch(_COUNT, limit=limit + 1)
     if trouble + routine <= limit:
-        return _read_all(await tx.fetch(_ALL, limit=limit) if trouble + routine else [], is_all=True)
+        rows = await tx.fetch(_ALL, limit=limit) if trouble + routine else []
+        await _keep_order_of_index(tx, keeps=False)
+        return _read_all(rows, is_all=True)
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_rank(trouble, routine, limit)
-    rows = [*await _claim_rank(tx, _OF_TROUBLE, turns.trouble, trouble, most_trouble)]
-    rows += await _claim_answers(tx, rows)
-    rows += await _claim_rank(tx, _OF_ROUTINE, turns.routine, routine, most_routine)
+    of_trouble = await _claim_rank(tx, _OF_TROUBLE, turns.trouble, trouble, most_trouble)
+    of_routine = await _claim_rank(tx, _OF_ROUTINE, turns.routine, routine, most_routine)
+    await _keep_order_of_index(tx, keeps=False)
+    rows = [*of_trouble, *await _claim_answers(tx, of_trouble), *of_routine]
     return _read_all({row[0]: row for row in rows}.values())
 
 
@@ -270,6 +283,7 @@ def _build_by_id(db: Builder) -> Select[Values]:
 
 
 _NO_SCANS = Prepared(lambda _: select(func.set_config("enable_seqscan", "off", true())))
+_SORTING = Prepared(lambda _: select(func.set_config("enable_sort", bindparam("value", type_=String), true())))
 _COUNT = Prepared(_build_count)
 _ALL = Prepared(partial(_build_all, None))
 _OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
