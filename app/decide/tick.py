@@ -109,7 +109,8 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
     notices = 0
     async with context.database.write(WriteOrder.DECIDE) as tx:
         began = time.perf_counter()
-        await find_by_indexes(tx)
+        if only:
+            await find_by_indexes(tx, in_order=False)
         turns = context.claim_turns
         size = turns.piece
         while (claim := await _claim(tx, context, size, only)).ids:

@@ -97,39 +97,31 @@ class _Rank:
         self.firsts = Prepared(partial(_build_first_of_each, rank))
 
 
-async def find_by_indexes(tx: WriteTx) -> None:
-    """Have PostgreSQL find rows by an index until the transaction ends, also in tables that it counts as empty or small.
+async def find_by_indexes(tx: WriteTx, *, in_order: bool) -> None:
+    """Have PostgreSQL find rows by an index until the transaction ends; `in_order`: and in the order of that index.
 
     It keeps the plan of a prepared statement, for up to a minute after a table has begun to grow. A plan that reads the whole table
-    makes the first night of a new database cost the square of its events.
+    makes the first night of a new database cost the square of its events. And its statistics come from a time when nothing waited, so
+    it would read and sort all that waits to find the first of it. Other statements may have to sort few rows.
     """
     if not tx.is_sqlite:
-        await tx.fetch(_NO_SCANS)
-
-
-async def _keep_order_of_index(tx: WriteTx, *, keeps: bool) -> None:
-    """Have PostgreSQL find what waits in the order of an index, or as it likes: only there, since `ORDER BY` a key may mean to sort few rows.
-
-    Its statistics come from a time when nothing waited, so it would read and sort all that waits to find the first of it.
-    """
-    if not tx.is_sqlite:
-        await tx.fetch(_SORTING, value="off" if keeps else "on")
+        await tx.fetch(_BY_INDEXES, sorting="off" if in_order else "on")
 
 
 async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
     """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
-    await _keep_order_of_index(tx, keeps=True)
+    await find_by_indexes(tx, in_order=True)
     [(trouble, routine)] = await tx.fetch(_COUNT, limit=limit + 1)
     if trouble + routine <= limit:
         rows = await tx.fetch(_ALL, limit=limit) if trouble + routine else []
-        await _keep_order_of_index(tx, keeps=False)
+        await find_by_indexes(tx, in_order=False)
         return _read_all(rows, is_all=True)
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_rank(trouble, routine, limit)
     of_trouble = await _claim_rank(tx, _OF_TROUBLE, turns.trouble, trouble, most_trouble)
     of_routine = await _claim_rank(tx, _OF_ROUTINE, turns.routine, routine, most_routine)
-    await _keep_order_of_index(tx, keeps=False)
+    await find_by_indexes(tx, in_order=False)
     rows = [*of_trouble, *await _claim_answers(tx, of_trouble), *of_routine]
     return _read_all({row[0]: row for row in rows}.values())
 
@@ -282,8 +274,12 @@ def _build_by_id(db: Builder) -> Select[Values]:
     return due.with_for_update(skip_locked=True)
 
 
-_NO_SCANS = Prepared(lambda _: select(func.set_config("enable_seqscan", "off", true())))
-_SORTING = Prepared(lambda _: select(func.set_config("enable_sort", bindparam("value", type_=String), true())))
+_BY_INDEXES = Prepared(
+    lambda _: select(
+        func.set_config("enable_seqscan", "off", true()),
+        func.set_config("enable_sort", bindparam("sorting", type_=String), true()),
+    )
+)
 _COUNT = Prepared(_build_count)
 _ALL = Prepared(partial(_build_all, None))
 _OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
