@@ -51,12 +51,16 @@ class _Session:
                 return
             async with self.turn:
                 to_server = asyncio.create_task(self._forward(reader, kind + body))
-                state = b""
-                while state != _IDLE:
-                    kind, body = await _message(self.reader)
-                    state = body[-1:] if kind == b"Z" else b""
-                    writer.write(kind + body)
-                to_server.cancel()
+                try:
+                    state = b""
+                    while state != _IDLE:
+                        kind, body = await _message(self.reader)
+                        state = body[-1:] if kind == b"Z" else b""
+                        writer.write(kind + body)
+                finally:
+                    to_server.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+                        await to_server  # only then may this task read from the client again
 
     async def _forward(self, reader: asyncio.StreamReader, first: bytes) -> None:
         self.writer.write(first)
@@ -74,9 +78,11 @@ async def transaction_pooler(port: int) -> AsyncIterator[int]:
     session = _Session(port)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await session.serve(reader, writer)
-        writer.close()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await session.serve(reader, writer)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:

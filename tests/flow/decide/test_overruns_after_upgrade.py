@@ -32,6 +32,7 @@ async def test_an_open_alert_of_a_run_that_takes_too_long_is_a_state_of_its_job(
         async with system.context.database.write() as tx:  # as 0028 left it
             await tx.connection.execute(update(jobs).values(overrun_since=None))
             await tx.connection.execute(update(runs).where(runs.c.outcome == "overrun").values(outcome="superseded"))
+            await tx.connection.execute(text("ALTER TABLE outside_changes DROP COLUMN kinds"))  # of 0034
             await tx.connection.execute(text("UPDATE alembic_version SET version_num = '0032'"))
     migrate(database_url)
     async with open_system(database_url, tmp_path) as system:
