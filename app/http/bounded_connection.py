@@ -134,16 +134,27 @@ class BoundedConnection(HttpToolsProtocol):
         self._refuse(400, "malformed_request", msg)
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        self.transport.write(_raw(problem(status, code, detail)))
+        if not self._owes_another_answer:  # a client would read the refusal as the answer to its earlier request
+            self.transport.write(_raw(problem(status, code, detail)))
         self.transport.close()
+
+    @property
+    def _owes_another_answer(self) -> bool:
+        """Whether the next answer on this connection belongs to an earlier request, or the refused one has its answer, or a part of it."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return False
+        if self._is_in_head:
+            return not cycle.response_complete
+        return bool(self.pipeline) or cycle.response_started
 
     def on_headers_complete(self) -> None:
         """Continue with the body. Raises ValueError, which ends the connection, if too many requests wait for the answer to one before."""
         if len(self.pipeline) >= WAITING_MOST:
             raise ValueError("too many requests are waiting")
+        super().on_headers_complete()
         self._is_in_head = False
         self._stop_waiting()
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect the headers of the next request on this connection."""

@@ -113,6 +113,8 @@ async def test_headers_that_are_too_long_are_refused():
 
 HALF_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf"
 
+HALF_CHUNK = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+
 
 @pytest.mark.parametrize("start", [HALF_BODY, HALF_BODY.replace(b"POST /", b"POST /wait")])
 async def test_a_body_that_never_ends_is_given_up_however_it_drips(monkeypatch: pytest.MonkeyPatch, start: bytes):
@@ -211,6 +213,27 @@ async def test_thousands_of_requests_at_once_end_the_connection():
                 answers = await reader.read()
                 assert answers.count(b"HTTP/1.1 200") <= bounded_connection.WAITING_MOST + 1
     assert time.process_time() - started < 1, "50 000 of them would take more than that"
+
+
+@pytest.mark.parametrize("bad", [b"no HTTP\r\n\r\n", HALF_CHUNK], ids=["in the head", "in the body"])
+@pytest.mark.parametrize("first", [ASK.replace(b"GET /", b"GET /wait"), ASK * 2], ids=["waits", "follows"])
+async def test_a_refusal_is_never_read_as_the_answer_to_an_earlier_request(first: bytes, bad: bytes):
+    """The earlier one may be a report that is committed by now: its sender would take it for refused."""
+    async with talking() as (reader, writer):
+        writer.write(first + bad)
+        async with asyncio.timeout(30):
+            assert b"400" not in await reader.read()
+
+
+@pytest.mark.parametrize(
+    "bad", [b"no HTTP\r\n\r\n", ASK.replace(b"/ ", b"/\xe4 "), ASK.replace(b"/ ", b"http://:a/ "), HALF_CHUNK]
+)
+async def test_what_follows_an_answered_request_is_refused_on_its_own(bad: bytes):
+    async with talking() as line:
+        assert await is_served(line)
+        line[1].write(bad)
+        async with asyncio.timeout(30):
+            assert (await line[0].read()).startswith(b"HTTP/1.1 400")
 
 
 async def test_unfinished_bodies_share_some_memory_and_those_of_the_address_that_has_most_end_first():
