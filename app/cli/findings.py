@@ -7,7 +7,7 @@ from dataclasses import dataclass
 # What is checked at each call. A program finds one of these codes in each document, with the state `ok` where nothing was found.
 CODES = (
     "access", "agents", "canary", "composing", "database", "disk", "dkim", "events", "expectations", "heartbeat", "mail", "mail server",
-    "messages", "recipients", "relay", "returned mail", "routes", "summaries", "worker",
+    "messages", "recipients", "relay", "returned mail", "routes", "rows", "summaries", "worker",
 )  # fmt: skip
 
 

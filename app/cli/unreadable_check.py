@@ -9,7 +9,7 @@ from app.store.unreadable_settings import unreadable_settings
 
 _CODE, _ALIVE, _SHOWN = "rows", timedelta(minutes=1), 3
 _MEND = (
-    "run the newest version on all hosts; if that is so, change or delete these rows by the API (the log names them)."
+    "run the newest version on all hosts; if all run it, change or delete these rows by the API (the log names them)."
 )
 
 
@@ -18,9 +18,20 @@ async def check_unreadable(tx: ReadTx, now: datetime) -> list[DoctorFinding]:
     found = await unreadable_settings(tx)
     if found:
         named = ", ".join(f"{row_id} in {table}" for table, row_id in found[:_SHOWN])
-        text = f"{len(found)} row(s) cannot be read, because another version wrote them or they are damaged: {named}{', …' if len(found) > _SHOWN else ''}. All that depends on them goes on without them:"
-        return [DoctorFinding(_CODE, text, _MEND)]
+        more = ", …" if len(found) > _SHOWN else ""
+        return [
+            DoctorFinding(
+                _CODE,
+                f"{len(found)} row(s) cannot be read, because another version wrote them or they are damaged: {named}{more}. Tocsin works as if they did not exist:",
+                _MEND,
+            )
+        ]
     if count := unreadable_of(await heartbeats_since(tx, now - _ALIVE)):
-        text = f"The running workers cannot read {count} row(s), because another version wrote them or they are damaged. Nothing is decided of them:"
-        return [DoctorFinding(_CODE, text, _MEND)]
+        return [
+            DoctorFinding(
+                _CODE,
+                f"The running workers cannot read {count} row(s), because another version wrote them or they are damaged. Nothing is decided about them:",
+                _MEND,
+            )
+        ]
     return []

@@ -32,6 +32,8 @@ _TEXTS = (
     _("in the last 24 hours nobody missed an alert because a mail came back"),
     _("the last attempt was sent; %(n)s waiting"),
     _("not used recently; %(n)s waiting"),
+    _("rows"),
+    _("%(n)s row(s) cannot be read, so nothing is decided of them; the log names them"),
 )
 _PATTERNS = patterns_of(_TEXTS)
 

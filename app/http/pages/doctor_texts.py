@@ -45,6 +45,12 @@ _FINDINGS = (
     _("The heartbeat reports a failure (%(at)s): %(why)s."),
     _("The heartbeat is accepted; the last ping: %(at)s."),
     _("For the last message to %(name)s, %(why)s."),
+    _(
+        "%(n)s row(s) cannot be read, because another version wrote them or they are damaged: %(names)s. Tocsin works as if they did not exist."
+    ),
+    _(
+        "The running workers cannot read %(n)s row(s), because another version wrote them or they are damaged. Nothing is decided about them."
+    ),
 )
 _REMEDIES = (
     _("`tocsin setup mail` sets it up."),
@@ -66,6 +72,9 @@ _REMEDIES = (
     _("Check TOCSIN_HEARTBEAT_URL and the network."),
     _("Mend what it names; the log may have the reason."),
     _("correct the template (PATCH /v1/recipients/<id>); POST /v1/transports/webhook:preview shows what it makes."),
+    _(
+        "run the newest version on all hosts; if all run it, change or delete these rows by the API (the log names them)."
+    ),
 )
 # The more words of its own a text has, the earlier it is tried: a place for a value fits anything.
 _PATTERNS = patterns_of(sorted((*_FINDINGS, *_REMEDIES), key=len, reverse=True))
