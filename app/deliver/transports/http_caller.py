@@ -11,7 +11,7 @@ import json
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 from xml.sax.saxutils import escape
 
 import httpcore
@@ -153,7 +153,9 @@ def joined(outcomes: Mapping[str, Outcome]) -> Outcome:
 
 def _evidence(answer: PostAnswer) -> str:
     words = evidence(answer.body)
-    secrets = sorted({form for one in answer.secrets for form in _forms(one)}, key=len, reverse=True)
+    written = {form for one in answer.secrets for form in _forms(one)}
+    read = {unquote(one) for one in answer.secrets}  # as a server reads what an address contains
+    secrets = sorted(written | {one for one in read if len(one) >= _SHORTEST_SECRET}, key=len, reverse=True)
     for secret in secrets:
         words = words.replace(secret, MASK)
     return words if len(answer.body) < LIMIT else _without_cut_secret(words, secrets)
@@ -166,7 +168,8 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _without_cut_secret(words: str, secrets: Collection[str]) -> str:
-    """Mask the beginning of a secret at the end of a text that was cut there."""
+    """Mask the beginning of a secret at the end of a text that was cut there, perhaps within a character."""
+    words = words.rstrip("\ufffd")
     for secret in secrets:
         for length in range(len(secret) - 1, _SHORTEST_CUT - 1, -1):
             if words.endswith(secret[:length]):

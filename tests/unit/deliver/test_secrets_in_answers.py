@@ -35,7 +35,7 @@ FORMS = (
 )
 
 
-async def outcome_of(program: str, answer: Callable[[bytes], bytes]) -> Outcome:
+async def outcome_of(program: str, answer: Callable[[bytes], bytes], path: str = "") -> Outcome:
     """Send an example alert to a server that makes its answer of the request."""
 
     async def respond(request: bytes, writer) -> None:
@@ -48,7 +48,7 @@ async def outcome_of(program: str, answer: Callable[[bytes], bytes]) -> Outcome:
     )
     async with running(respond) as server:
         body = example_alerts(datetime(2026, 3, 1, tzinfo=UTC), "https://tocsin.example.org", "acknowledged")
-        to = Parcel("msg_1", "rcp_1", f"http://127.0.0.1:{server.port}/", "<m@t>", body, options=options)
+        to = Parcel("msg_1", "rcp_1", f"http://127.0.0.1:{server.port}/{path}", "<m@t>", body, options=options)
         outcome = await transport.send(to)
         await transport.close()
     return outcome
@@ -67,7 +67,14 @@ async def test_each_form_of_a_secret_is_masked(form: str):
     assert outcome.text == f"NRDP answered with status -1: BAD {MASK}!"
 
 
-async def test_the_beginning_of_a_secret_where_the_answer_is_cut_is_masked():
-    long = b"x" * 2030 + f" {KEY} and more".encode()
-    outcome = await outcome_of("pagerduty", lambda _: long)
-    assert outcome.text == "x" * 2030 + f" {MASK}"
+@pytest.mark.parametrize("kept", range(4, len(KEY.encode())), ids=str)
+async def test_the_beginning_of_a_secret_where_the_answer_is_cut_is_masked(kept: int):
+    """Also where the cut is within its last letter, which has two bytes."""
+    before = "x" * (2047 - kept)
+    outcome = await outcome_of("pagerduty", lambda _: f"{before} {KEY} and more".encode())
+    assert outcome.text == f"{before} {MASK}"
+
+
+async def test_a_secret_of_an_address_is_masked_as_the_server_reads_it():
+    outcome = await outcome_of("pagerduty", lambda _: b"no hook T0123+abc/def here", path="hooks/T0123%2Babc%2Fdef")
+    assert outcome.text == f"no hook {MASK} here"
