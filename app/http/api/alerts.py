@@ -24,7 +24,7 @@ class AlertOut(OutModel):
 
     id: OutId
     customer_id: str = Field(description="The customer whose backup is concerned.")
-    agent_id: str = Field(description="The agent, also if the alert is about one of its jobs.")
+    agent_id: str = Field(description="The agent, even if the alert is about one of its jobs.")
     job_id: str | None = Field(description="The job; null where the alert is about the agent itself.")
     kind: AlertKind = Field(description="What is wrong.")
     rule_id: str | None = Field(description="The rule that opened it.")

@@ -12,8 +12,10 @@ from app.http.pages.refusals import patterns_of, translated
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
 NOTHING_WRONG = _("Nothing is wrong.")  # of each subject without a finding
+COULD_NOT_RUN = _("the doctor could not run: run `tocsin doctor` on the host")
 _FINDINGS = (
     NOTHING_WRONG,
+    COULD_NOT_RUN,
     _("%(n)s message(s) wait for %(kind)s, the oldest since %(at)s."),
     _("No program used the key %(name)s of kind monitor since %(at)s."),
     _("No program ever used the key %(name)s of kind monitor."),

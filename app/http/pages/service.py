@@ -26,7 +26,7 @@ from app.http.api.recipients import tested_address
 from app.http.api.transports import TransportOut, configured_transports, read_transports
 from app.http.health import COMPOSED_WITHIN, check_service
 from app.http.metrics import ALIVE
-from app.http.pages.doctor_texts import NOTHING_WRONG
+from app.http.pages.doctor_texts import COULD_NOT_RUN, NOTHING_WRONG
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_everything, text_of
@@ -159,7 +159,7 @@ async def _run_doctor() -> Sequence[DoctorLine]:
         found = [one for one in checks if one["text"] != NOTHING_WRONG]
         return [DoctorLine(one["state"] == "problem", one["text"], one["remedy"] or "") for one in found]
     except (ValueError, KeyError, TypeError):
-        return [DoctorLine(is_wrong=True, text="the doctor could not run: run `tocsin doctor` on the host")]
+        return [DoctorLine(is_wrong=True, text=COULD_NOT_RUN)]
 
 
 async def _page(
