@@ -217,7 +217,7 @@ def _trouble(found: Checkup) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "messages",
             f"{found.dead_messages} message(s) could not be sent and were given up:",
-            "GET /v1/messages?state=dead, and once the cause is mended, POST /v1/messages:retry sends them all again.",
+            "GET /v1/messages?state=dead, and once the cause is corrected, POST /v1/messages:retry sends them all again.",
         )
     if found.set_aside_events:
         yield DoctorFinding(

@@ -33,7 +33,7 @@ async def check_heartbeat(tx: ReadTx, settings: Settings, now: datetime) -> Doct
         return DoctorFindings((DoctorFinding(_CODE, text, "Check TOCSIN_HEARTBEAT_URL and the network."),), ())
     if pings.verdict is not None:
         text = f"The heartbeat reports a failure ({_time(last)}): {pings.verdict}."
-        return DoctorFindings((DoctorFinding(_CODE, text, "Mend what it names; the log may have the reason."),), ())
+        return DoctorFindings((DoctorFinding(_CODE, text, "Correct what it names; the log may have the reason."),), ())
     return DoctorFindings((), (DoctorFinding(_CODE, f"The heartbeat is accepted; the last ping: {_time(last)}."),))
 
 

@@ -213,7 +213,7 @@ async def retry_message(message_id: PathId, context: Context, caller: ScopedOper
 
 @router.post(":retry", operation_id="retry_messages", summary="Try dead messages again", responses=problems())
 async def retry_messages(context: Context, caller: Operator, body: MessagesRetry | None = None) -> MessagesRetried:
-    """Queue all dead messages of one cause again, the newest first, once the cause is mended. Calling it again does no harm."""
+    """Queue all dead messages of one cause again, the newest first, once the cause is corrected. Calling it again does no harm."""
     meant = body or MessagesRetry()
     retry_for = timedelta(hours=context.settings.retry_for_h)
     patience = timedelta(minutes=context.settings.failover_after_min)

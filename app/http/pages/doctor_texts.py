@@ -64,7 +64,7 @@ _REMEDIES = (
     _("start `tocsin serve`, or `tocsin worker`; if it runs, its log has the reason."),
     _("See GET /v1/relays."),
     _("the log has the reason. See GET /v1/notices?state=waiting."),
-    _("GET /v1/messages?state=dead, and once the cause is mended, POST /v1/messages:retry sends them all again."),
+    _("GET /v1/messages?state=dead, and once the cause is corrected, POST /v1/messages:retry sends them all again."),
     _("store them in a safe place and delete the file."),
     _("Tocsin has one; do not write with another program."),
     _("GET /v1/jobs?proposed=true, then POST /v1/jobs:confirm-expectations."),
@@ -72,7 +72,7 @@ _REMEDIES = (
     _("set TOCSIN_HEARTBEAT_URL to a check of another service, see docs/monitoring/heartbeat.md."),
     _("start `tocsin serve` with TOCSIN_HEARTBEAT_URL; its log has the reason."),
     _("Check TOCSIN_HEARTBEAT_URL and the network."),
-    _("Mend what it names; the log may have the reason."),
+    _("Correct what it names; the log may have the reason."),
     _("correct the template (PATCH /v1/recipients/<id>); POST /v1/transports/webhook:preview shows what it makes."),
     _(
         "run the newest version on all hosts; if all run it, change or delete these rows by the API (the log names them)."
