@@ -33,6 +33,7 @@ class FleetCounts:
         self._lock = asyncio.Lock()
         self._counted: tuple[CustomerCounts, ...] = ()
         self._at: datetime | None = None
+        self._is_forgotten = False  # since the count began that runs or was the last
         self._stamps: set[str] = set()  # those that were new since the process began, as far as there is room
 
     async def of(self, seen: Customers, stamp: str = "") -> list[CustomerCounts]:
@@ -45,16 +46,17 @@ class FleetCounts:
             now = self._context.clock()
             is_new = bool(stamp) and stamp not in self._stamps
             if is_new or self._at is None or not 0 <= (now - self._at).total_seconds() < COUNTS_LAST_S:
+                self._is_forgotten = False
                 async with self._context.database.read() as tx:
                     self._counted = tuple(await count_states(tx, None, now))
-                self._at = now
+                self._at = None if self._is_forgotten else now  # what changed meanwhile may not be counted
             if is_new:
                 self._stamps = {stamp, *(self._stamps if len(self._stamps) < _STAMPS_MOST else ())}
         return [one for one in self._counted if seen is None or one.id in seen]
 
     def forget(self) -> None:
         """Count again at the next request: somebody changed something and looks at what became of it."""
-        self._at = None
+        self._at, self._is_forgotten = None, True
 
 
 class KeptReads(Generic[Found]):
@@ -71,17 +73,17 @@ class KeptReads(Generic[Found]):
         key = None if seen is None else frozenset(seen), stamp
         async with self._lock:
             now = asyncio.get_running_loop().time()
-            self._kept = {own: kept for own, kept in self._kept.items() if now - kept[0] < _READS_LAST_S}
-            if key not in self._kept:
-                found = await read()
-                if len(self._kept) >= _READS_MOST:
-                    return found
-                self._kept[key] = now, found
-            return self._kept[key][1]
+            kept = self._kept = {own: one for own, one in self._kept.items() if now - one[0] < _READS_LAST_S}
+            if key in kept:
+                return kept[key][1]
+            found = await read()
+            if len(kept) < _READS_MOST:
+                kept[key] = now, found
+            return found
 
     def forget(self) -> None:
         """Read again at the next request: somebody changed something and looks at what became of it."""
-        self._kept.clear()
+        self._kept = {}  # not cleared: what is being read at this moment began before the change and must not be kept
 
 
 @dataclass(frozen=True, slots=True)
