@@ -19,6 +19,9 @@ from app.store.transactions import WriteTx
 # The first pause is short: while a cluster is upgraded, a worker of the older version may put off what one of the newer version can read.
 FIRST_PUT_OFF, PUT_OFF = timedelta(minutes=1), timedelta(hours=1)
 _SLACK_S = 600.0  # a row that is not seen again this long after its pause was repaired or deleted
+SEEN_WITHIN = PUT_OFF + timedelta(
+    seconds=_SLACK_S
+)  # of its start, a process has looked at each row that others had put off
 Found = TypeVar("Found")
 AnyRow = TypeVar("AnyRow", bound=Sequence[Any])
 

@@ -1,6 +1,7 @@
 """Rows that this version cannot read are reported by an alert of the agent Tocsin and by doctor, unless the next minutes solve it, as in an upgrade."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Table, update
 from app.cli.unreadable_check import check_unreadable
 from app.decide import missed, unreadable_rows
 from app.domain.unreadable import JOB
+from app.store import unreadable
 from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.tables import agents, alerts, customers, jobs
 from app.store.tables_managed import routes
@@ -84,6 +86,33 @@ async def test_an_agent_that_fell_due_and_cannot_be_read_is_looked_at_again_with
     await live_on(system, 4)
     await live_on(system, 1)
     assert "agent_silent" in [one.kind for one in await system.rows(alerts)], "not only after an hour"
+
+
+async def test_a_restart_does_not_report_the_end_before_all_rows_were_looked_at_again(system: SystemUnderTest) -> None:
+    await system.receive(activity="heartbeat")
+    await system.decide()
+    await change(system, agents, state="asleep")
+    system.pass_time(hours=49)
+    for _ in range(8):
+        await live_on(system, 1.1)
+    started = system.time[0]
+    await look_after_restart(system, started)
+    [alert] = await alerts_about_rows(system)
+    assert alert.closed_at is None, "the row is put off, and still cannot be read"
+    await change(system, agents, state="approved")
+    system.pass_time(minutes=71)
+    await look_after_restart(system, started)
+    [alert] = await alerts_about_rows(system)
+    assert alert.closed_at is not None
+
+
+async def look_after_restart(system: SystemUnderTest, started: datetime) -> None:
+    """Look as a worker does that started then and has seen no row that cannot be read."""
+    unreadable.forget()
+    async with system.context.database.write() as tx:
+        await write_heartbeat(tx, Heartbeat("worker:host:1", started, system.time[0], (), []))
+    await unreadable_rows.tick(system.context)
+    await system.decide()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL keeps no time that is none
