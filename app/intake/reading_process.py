@@ -92,10 +92,12 @@ class ReadingProcesses:
             log.error("a process that reads reports was ended", cause=repr(cause))
             raise NotRead("it takes too long to read, or its process ended", may_succeed_later=True) from cause
         finally:
-            if process is not None:  # even if the caller was cancelled: an answer would be that of the next call
-                self._busy.discard(process)
-                await _end(process)
-            self._pass_turn()
+            try:
+                if process is not None:  # even if the caller was cancelled: an answer would be that of the next call
+                    self._busy.discard(process)
+                    await _end(process)
+            finally:  # a caller that is cancelled again while the process ends must not keep its turn for ever
+                self._pass_turn()
         if isinstance(answer, BadInput):
             raise answer
         if isinstance(answer, StoppedAfter):
