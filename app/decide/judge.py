@@ -78,12 +78,14 @@ class JudgedChange:
     job: Job | None
 
 
-async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> JudgedEvents:
+async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime, *, is_first: bool = True) -> JudgedEvents:
     """Fold events that `tx` has claimed, and open, repeat and close alerts.
 
-    Those of jobs whose open runs must be settled first, in several transactions, stay as they are.
+    Those of jobs whose open runs must be settled first, in several transactions, stay as they are. If these are not the first events
+    of `tx`, so do those of agents on which another worker decides: to wait for it might be to wait for one that waits for us.
     """
-    locked = await agents.lock_agents(tx, {event.agent_id for event in events})
+    locked = await agents.lock_agents(tx, {event.agent_id for event in events}, waits=is_first)
+    events = events if is_first else [event for event in events if event.agent_id in locked]
     customers = await customers_by_id(tx, {event.customer_id for event in events})
     batch = BatchContext(customers, locked, await all_rules(tx), now)
     folded, postponed = await _fold(tx, batch, events)

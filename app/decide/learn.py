@@ -48,7 +48,7 @@ async def tick(context: AppContext) -> bool:
         return bool(unreadable)
     proposed = await asyncio.to_thread(_propose, inputs)
     async with context.database.write() as tx:
-        locked = await jobs.lock_jobs_by_id(tx, proposed)
+        locked = await jobs.lock_jobs_by_id(tx, proposed, waits=False)  # those that are decided on stay due
         await jobs.save_jobs(tx, [note_proposal(job, proposed[job.id], now) for job in locked])
     return len(inputs) + len(unreadable) >= BATCH
 

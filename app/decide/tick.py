@@ -114,11 +114,12 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
         turns = context.claim_turns
         size = turns.piece
         while (claim := await _claim(tx, context, size, only)).ids:
+            is_first = not batch.claimed
             batch.claimed += claim.ids
             for event_id, error in claim.unreadable.items():
                 log.error("an event was set aside: it cannot be read", event_id=event_id, cause=error)
                 await set_event_aside(tx, event_id, error)
-            judged = await judge_events(tx, claim.events, context.clock())
+            judged = await judge_events(tx, claim.events, context.clock(), is_first=is_first)
             notices += judged.notices
             batch.decided += judged.events
             spent = time.perf_counter() - began

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import Boolean, Integer, bindparam, func, literal_column, select, update
+from sqlalchemy import Boolean, Integer, Select, bindparam, func, literal_column, select, update
 
 from app.domain.agent import Agent, AgentState
-from app.store.prepared import Prepared
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
 from app.store.tables import agents, jobs
@@ -25,11 +26,12 @@ _UNDECIDED = literal_column("agents.state <> 'approved'", Boolean)
 _IS_KNOWN = all_decided_until(agents.c.customer_id, agents.c.id, agents.c.silent_at)
 
 
-_LOCK = Prepared(
-    lambda db: (
-        select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "ids")).order_by(agents.c.id).with_for_update()
-    )
-)
+def _build_lock(db: Builder, *, waits: bool) -> Select[Values]:
+    found = select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "ids")).order_by(agents.c.id)
+    return found.with_for_update(skip_locked=not waits)
+
+
+_LOCK, _LOCK_FREE = Prepared(partial(_build_lock, waits=True)), Prepared(partial(_build_lock, waits=False))
 _HEARD = ("last_heard_at", "last_proven_at", "silent_at", "silent_since", "clock_offset_s", "clock_off_at")
 _SAVE_HEARD = Prepared(lambda db: db.update_each(agents, "id", _HEARD))
 
@@ -84,9 +86,13 @@ async def revoke_keys_of(tx: WriteTx, agent_id: str, now: datetime) -> None:
     await tx.connection.execute(update(keys).where(own).values(agent_id=None))
 
 
-async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
-    """Return agents by id, locked in id order, so that two workers cannot deadlock."""
-    found = [AGENTS.mapping.read_values(values) for values in await tx.fetch(_LOCK, ids=sorted(set(ids)))]
+async def lock_agents(tx: WriteTx, ids: Iterable[str], *, waits: bool = True) -> dict[str, Agent]:
+    """Return agents by id, locked in id order, so that two workers cannot deadlock.
+
+    Who has locked agents before in this transaction must not wait: then those that another transaction has locked are left out.
+    """
+    rows = await tx.fetch(_LOCK if waits else _LOCK_FREE, ids=sorted(set(ids)))
+    found = [AGENTS.mapping.read_values(values) for values in rows]
     return {agent.id: agent for agent in found}
 
 

@@ -216,9 +216,12 @@ async def learn_later(tx: WriteTx, ids: Sequence[str], now: datetime) -> None:
     await put_off(tx, jobs.c.learn_at, ids, now)
 
 
-async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
-    """Return jobs by id, locked in id order, so that two workers cannot deadlock."""
-    found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update()
+async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str], *, waits: bool = True) -> list[Job]:
+    """Return jobs by id, locked in id order, so that two workers cannot deadlock. `waits` False: without those that others have locked.
+
+    A transaction that decides locks jobs piece by piece, in no order: who locks many jobs must not wait for it.
+    """
+    found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update(skip_locked=not waits)
     return readable(await tx.connection.execute(found), JOBS.mapping.read, "job")
 
 
