@@ -122,6 +122,7 @@ def test_the_identity_provider_leads_back_to_the_page_that_was_asked_for(
         "only the refusal; the provider's own page is next"
     )
     assert all(url.startswith(provider.issuer) for url in seen.elsewhere), "only by the button that leads there"
+    page.goto(f"{home}/account")
     page.click("form[action='/sign-out/now'] button")
     page.wait_for_url(f"{provider.issuer}/**")
     page.goto(f"{home}/account")

@@ -16,6 +16,7 @@ from app.core.errors import Conflict, NotFound
 from app.domain.answer_link import PATH
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
+from app.http.pages.now import forget_kept
 from app.http.pages.session import read_form, text_of
 
 router = APIRouter(include_in_schema=False)
@@ -50,6 +51,7 @@ async def post_answer(token: Token, request: Request, context: Context) -> HTMLR
             ends_at = await answer(tx, context, asked, kind, comment)
     except (Conflict, NotFound):  # closed or deleted in the meantime; the page shows how it is now
         return _page(request, context, await _read(context, token))
+    forget_kept(request)
     return _page(request, context, await _read(context, token), done=kind, ends_at=ends_at)
 
 
