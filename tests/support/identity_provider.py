@@ -1,6 +1,8 @@
 """A real identity provider for tests of sign-in: oidc-provider under Node, installed by its lock file."""
 
 import json
+import os
+import select
 import subprocess
 import time
 from collections.abc import Iterator
@@ -56,16 +58,30 @@ class RunningProvider:
 def running_provider(redirect_uri: str) -> Iterator[RunningProvider]:
     """Run a provider until the block ends."""
     install_provider()
-    port = lasting_port()
-    command = ["node", "provider.mjs", str(port), redirect_uri]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=FOLDER, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        began = time.monotonic()
-        while process.stdout.readline() != b"ready\n":
-            assert process.poll() is None, "the provider does not start"
-            assert time.monotonic() < began + 60
-        try:
-            yield RunningProvider(process, port)
-        finally:
-            process.kill()
+    for _ in range(3):  # in one of many runs Node did not come as far as to listen
+        port = lasting_port()
+        pipe = subprocess.PIPE
+        command = ["node", "provider.mjs", str(port), redirect_uri]
+        with subprocess.Popen(command, cwd=FOLDER, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
+            try:
+                if _is_ready(process):
+                    yield RunningProvider(process, port)
+                    return
+            finally:
+                process.kill()  # or the end of the block would wait for it
+    raise AssertionError("the provider does not start")
+
+
+def _is_ready(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait up to a minute for the line that says that it listens."""
+    assert process.stdout is not None
+    out, began, seen = process.stdout.fileno(), time.monotonic(), b""
+    while b"ready\n" not in seen:
+        left = began + 60 - time.monotonic()
+        if left <= 0 or not select.select([out], [], [], left)[0]:
+            return False
+        piece = os.read(out, 65536)
+        if not piece:
+            return False
+        seen += piece
+    return True
