@@ -6,7 +6,7 @@ On PostgreSQL each worker sees the disks of its own host; those of the others ar
 import asyncio
 import socket
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.context import AppContext
@@ -14,16 +14,11 @@ from app.core import metrics
 from app.core.disk import DiskTrouble, Space, limit_of
 from app.core.log import log
 from app.core.settings import Settings
+from app.decide.own_trouble import OwnJob, find_own_job, report
 from app.domain.disk_space import JOB, Disk, DiskStage, disk_event, stage_of
-from app.domain.job import JobState
-from app.domain.service_event import AGENT, well_since
-from app.store.agents import find_agent_id
+from app.domain.event import Event
 from app.store.database_errors import WriteState
-from app.store.events import insert_clock_events
-from app.store.first_start import first_customer
 from app.store.heartbeats import Heartbeat, heartbeats_since
-from app.store.intake import find_or_create_agents
-from app.store.jobs import JobFilters, find_job
 from app.store.monitoring import local_database_folders
 from app.store.transactions import ReadTx
 
@@ -37,35 +32,30 @@ async def tick(context: AppContext) -> bool:
     async with context.database.read() as tx:
         folders = await _database_folders(tx, settings)
         others = [] if tx.is_sqlite else await heartbeats_since(tx, now - _ALIVE)
-        customer_id = await first_customer(tx)
+        own = await find_own_job(tx, JOB)
     disks = await asyncio.to_thread(_look, folders, settings)
     writing = context.database.writing
     await asyncio.to_thread(_keep_reserve, writing)
     for disk in disks:
         metrics.DISK_FREE_BYTES.labels(disk.what).set(disk.free)
         metrics.DISK_LIMIT_BYTES.labels(disk.what).set(disk.limit)
-    if customer_id is not None:
+    if own is not None:
         is_full = writing.is_saving_room or writing.trouble in (DiskTrouble.FULL, DiskTrouble.QUOTA)
-        await _report(context, customer_id, [*disks, *_of_other_hosts(others)], is_full=is_full)
+        await _report(context, own, [*disks, *_of_other_hosts(others)], is_full=is_full)
     return False
 
 
-async def _report(context: AppContext, customer_id: str, disks: Sequence[Disk], *, is_full: bool) -> None:
-    now, agent = context.clock(), (customer_id, AGENT)
-    async with context.database.read() as tx:
-        agent_id = await find_agent_id(tx, customer_id, AGENT)
-        job = None if agent_id is None else await find_job(tx, JobFilters(agent_id=agent_id, name=JOB))
-    is_reported = job is not None and job.state is JobState.FAILED
-    stage = stage_of(disks, is_full=is_full, is_reported=is_reported)
-    is_known = stage is DiskStage.LOW if is_reported else stage is DiskStage.WELL
+async def _report(context: AppContext, own: OwnJob, disks: Sequence[Disk], *, is_full: bool) -> None:
+    now = context.clock()
+    stage = stage_of(disks, is_full=is_full, is_reported=own.is_reported)
+    is_known = stage is DiskStage.LOW if own.is_reported else stage is DiskStage.WELL
     if stage is None or is_known:
         return
-    async with context.database.write() as tx:
-        agent_id = (await find_or_create_agents(tx, {agent}, now))[agent]
-        since = well_since(job, now)
-        event = disk_event(stage, disks, customer_id=customer_id, agent_id=agent_id, well_since=since, now=now)
-        await insert_clock_events(tx, [event])
-        tx.after_commit(lambda: context.wakeups.wake("events"))
+
+    def event_of(agent_id: str, since: datetime) -> Event:
+        return disk_event(stage, disks, customer_id=own.customer_id, agent_id=agent_id, well_since=since, now=now)
+
+    await report(context, own, event_of, now)
 
 
 async def _database_folders(tx: ReadTx, settings: Settings) -> list[Path]:
