@@ -323,7 +323,7 @@ def _life(expires_in: object) -> timedelta:
 
 def _wait_asked_for(header: str) -> timedelta:
     """Return the seconds that `Retry-After` asks for, at most ten minutes."""
-    seconds = int(header[:6]) if header.isascii() and header.isdigit() else 0
+    seconds = int(header[:6]) if header.isascii() and header.isdecimal() else 0
     return min(timedelta(seconds=seconds), _LONGEST_PAUSE)
 
 

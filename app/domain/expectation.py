@@ -115,7 +115,7 @@ def _describe_cron(cron: str, gettext: Callable[[str], str]) -> str | None:
     if len(fields) != 5:  # noqa: PLR2004  (of a crontab)
         return None
     minute, hour, day, month, weekday = fields
-    if month != "*" or not minute.isdigit():
+    if month != "*" or not minute.isdecimal():
         return None
     times = _describe_hours(int(minute), hour, gettext)
     if times is None:
@@ -123,7 +123,7 @@ def _describe_cron(cron: str, gettext: Callable[[str], str]) -> str | None:
     if weekday == "*" and day == "*":
         return times if hour.startswith("*") else gettext("daily %(times)s") % {"times": times}
     if weekday == "*":
-        return gettext("monthly on day %(day)s %(times)s") % {"day": day, "times": times} if day.isdigit() else None
+        return gettext("monthly on day %(day)s %(times)s") % {"day": day, "times": times} if day.isdecimal() else None
     days = _describe_weekdays(weekday, gettext)
     return f"{days} {times}" if day == "*" and days else None
 
@@ -131,10 +131,10 @@ def _describe_cron(cron: str, gettext: Callable[[str], str]) -> str | None:
 def _describe_hours(minute: int, hour: str, gettext: Callable[[str], str]) -> str | None:
     if hour == "*":
         return gettext("hourly at minute %(minute)s") % {"minute": minute}
-    if hour.startswith("*/") and hour[2:].isdigit():
+    if hour.startswith("*/") and hour[2:].isdecimal():
         return gettext("every %(hours)s hours at minute %(minute)s") % {"hours": hour[2:], "minute": minute}
     hours = hour.split(",")
-    if not all(one.isdigit() for one in hours) or len(hours) > _MANY_TIMES:
+    if not all(one.isdecimal() for one in hours) or len(hours) > _MANY_TIMES:
         return None
     return gettext("at %(times)s") % {"times": ", ".join(f"{int(one):02}:{minute:02}" for one in hours)}
 
@@ -143,7 +143,7 @@ def _describe_weekdays(weekday: str, gettext: Callable[[str], str]) -> str | Non
     if weekday == "1-5":
         return gettext("on working days")
     numbers = weekday.split(",")
-    if not all(one.isdigit() and int(one) <= 7 for one in numbers):  # noqa: PLR2004  (7 is Sunday, too)
+    if not all(one.isdecimal() and int(one) <= 7 for one in numbers):  # noqa: PLR2004  (7 is Sunday, too)
         return None
     names = (
         gettext("Sundays"),

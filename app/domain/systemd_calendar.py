@@ -95,7 +95,7 @@ def _clock(clock: str | None) -> tuple[str, str]:
     if not _CLOCK.fullmatch(clock):
         raise _refused(f"{clock[:40]!r} is not a time of day, such as 02:30 or *:0/15")
     hour, minute, *second = clock.split(":")
-    if second and not (second[0].isdigit() and int(second[0]) < 60):  # noqa: PLR2004
+    if second and not (second[0].isdecimal() and int(second[0]) < 60):  # noqa: PLR2004
         raise _refused(f"the seconds {second[0]!r} are not supported: a job is expected at a minute, so leave them out")
     return _field(_numbers(minute, 0, 59, "minute"), 0, 59), _field(_numbers(hour, 0, 23, "hour"), 0, 23)
 

@@ -132,5 +132,5 @@ def _star(found: re.Match[str]) -> str:
         return f"*{text[len(found['part']) : len(text) - len(found['whole'])]}*" if is_all else text
     if found["named"] is not None or found["all"] is not None:
         return text
-    digits = [digit for digit in text if digit.isdigit()]
+    digits = [digit for digit in text if digit.isdecimal()]
     return "*" if not digits or any(digit != "0" for digit in digits) or ":" in text else text

@@ -145,7 +145,7 @@ class ReporterSpool:
     def place_for(self, event: Mapping[str, Any]) -> Path:
         """Return the path of an event: behind all that wait, even if the clock was set back."""
         newest = max((file.name for file in os.scandir(self.waiting)), default="")[:20]
-        place = max(time.time_ns(), int(newest) + 1 if newest.isdigit() else 0)
+        place = max(time.time_ns(), int(newest) + 1 if newest.isdecimal() else 0)
         outcome = event.get("outcome")
         is_plain = outcome is None and event.get("severity", "info") == "info"
         letter = _PROGRESS if is_plain else _SUCCESS if outcome in (SUCCESS, CANCELLED) else FAILURE

@@ -189,3 +189,8 @@ def _broad(source: Source) -> Iterator[ast.ExceptHandler]:
         raises_again = isinstance(last, ast.Raise) and last.exc is None
         if is_anything and not raises_again:
             yield node
+
+
+def test_no_number_is_recognised_by_isdigit():
+    """`str.isdigit` is true for digits such as those of powers, which `int` and `float` refuse. `isdecimal` is what they read."""
+    assert [source.name for source in sources("app", "programs") if ".isdigit()" in source.text] == []

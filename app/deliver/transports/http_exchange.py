@@ -130,7 +130,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 def retry_after(header: str, at: datetime) -> timedelta | None:
     """Parse Retry-After, seconds or a date (RFC 9110 section 10.2.3). Returns at most one hour; None if it is neither."""
     header = header.strip()
-    if header.isascii() and header.isdigit():
+    if header.isascii() and header.isdecimal():
         return min(timedelta(seconds=min(int(header[:9]), 999_999)), _LONGEST_WAIT)
     try:
         when = parsedate_to_datetime(header)

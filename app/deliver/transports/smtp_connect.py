@@ -67,7 +67,7 @@ async def open_session(access: SmtpAccess, patience_s: float | None = None) -> S
     try:
         token = await _token(access)
         opened = await _open(access, token, patience_s)
-        is_refused = isinstance(opened, Temporary) and opened.code == "auth" and opened.text[:1].isdigit()
+        is_refused = isinstance(opened, Temporary) and opened.code == "auth" and opened.text[:1].isdecimal()
         if not is_refused or token is None or access.forget_token is None:
             return opened
         access.forget_token(token)

@@ -45,7 +45,7 @@ def outcome_of(asked: Mapping[str, str], csrf: str) -> Mapping[str, str]:
 def done_of(asked: Mapping[str, str], texts: NullTranslations, now: datetime) -> Done | None:
     """Return what the parameters of an address say was done; None where they say nothing, or something that we never write."""
     what, number = asked.get("done", ""), asked.get("n", "")
-    count = int(number) if number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER else 0
+    count = int(number) if number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER else 0
     words = _words(texts, count).get(what)
     at = moment_of(asked.get("at", ""))
     if words is None or at is None:

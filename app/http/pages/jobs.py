@@ -214,7 +214,7 @@ def _expectation(cron: str, zone: str, grace_min: int, longest_min: int | None) 
 
 def _minutes(text: str) -> int:
     longest = 366 * 24 * 60
-    if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= longest):  # noqa: PLR2004
+    if not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text) <= longest):  # noqa: PLR2004
         raise BadInput("must be a number of minutes, at most a year")
     return int(text)
 

@@ -297,7 +297,7 @@ def _done(request: Request, kind: str, form: FormData, by: Editor) -> Response:
 
 def _version(form: FormData) -> str:
     text = text_of(form, "version")
-    return text if text.isascii() and text.isdigit() else ""
+    return text if text.isascii() and text.isdecimal() else ""
 
 
 def _versions(form: FormData) -> frozenset[int]:

@@ -123,7 +123,7 @@ async def post_retention(request: Request, context: Context, who: Administrator,
                 by,
                 keep_events_days=events,
                 keep_history_days=history,
-                versions=[int(version)] if version.isascii() and version.isdigit() else [-1],
+                versions=[int(version)] if version.isascii() and version.isdecimal() else [-1],
             )
     except (BadInput, Conflict) as refused:
         return await _page(request, context, who, refused=refused)
@@ -132,7 +132,7 @@ async def post_retention(request: Request, context: Context, who: Administrator,
 
 def _days_in(form: FormData, name: str) -> int:
     text = text_of(form, name)
-    days = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_DAYS_MOST)) else 0
+    days = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(_DAYS_MOST)) else 0
     if not 1 <= days <= _DAYS_MOST:
         raise BadInput("must be a number of days, at least 1", field=name)
     return days

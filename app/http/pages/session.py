@@ -227,7 +227,7 @@ def check_token(request: Request, form: FormData, expected: str) -> None:
 async def read_form(request: Request) -> FormData:
     """Return the form in the body of a request. A body must say how long it is, and not be too large or too slow."""
     length = request.headers.get("content-length", "")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdecimal()):
         raise HTTPException(411, "the length of the body is missing")
     if int(length) > FORM_LIMIT:
         raise HTTPException(413, f"the body is larger than {FORM_LIMIT} bytes")

@@ -188,9 +188,9 @@ def _compound(text: str, behind: str, is_term: IsTerm) -> Iterator[Token]:
         yield Token(TokenKind.NUMBER, text, (to_number(amount[1]),), amount[2].lower())
     elif re.fullmatch(r"\d{1,30}[.,]\d{1,30}", text):
         yield Token(TokenKind.NUMBER, text, (to_number(text),))
-    elif text[0].isdigit() and "/" in text and len(text) < 40:  # noqa: PLR2004  (longer than any count)
+    elif text[0].isdecimal() and "/" in text and len(text) < 40:  # noqa: PLR2004  (longer than any count)
         parts = text.split("/")
-        numbers = tuple(float(part) for part in parts if part.isdigit())
+        numbers = tuple(float(part) for part in parts if part.isdecimal())
         if len(numbers) == len(parts):
             yield Token(TokenKind.COUNTS, text, numbers)
         elif len(parts) == 2 and numbers and parts[1].isupper():  # noqa: PLR2004  (systemd's 203/EXEC)

@@ -96,6 +96,8 @@ def test_a_schedule_is_understood(text: str, cron: str, zone: str | None) -> Non
         ("every night", "exactly five fields"),
         ("2026-01-01", "the year '2026' is not supported"),
         ("*-*-* *:*:0/5", "the seconds '0/5' are not supported"),
+        ("02:30:\u00b9\u00b2", "is not a time of day"),
+        ("\u00b2:30", "is not a time of day"),
         ("Mon *-*-1..8 03:00", "a weekday together with days of the month is supported only for the first, second"),
         ("*-*~03", "only its last day (*-*~01) and its last weekday (Mon *-*~07/1) are supported"),
         ("Montag 02:30", "'montag' is not a weekday, such as Mon or Mon..Fri"),

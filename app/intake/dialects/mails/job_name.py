@@ -85,7 +85,7 @@ def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
 
 def _is_name(word: str) -> bool:
     """Return whether a word is a name and not a word of a language: a drive letter, or a word with a digit, hyphen, slash or dot."""
-    return any(letter.isdigit() or letter in "-_/\\@." for letter in word) or (len(word) == 1 and word.isupper())
+    return any(letter.isdecimal() or letter in "-_/\\@." for letter in word) or (len(word) == 1 and word.isupper())
 
 
 def _is_tie(word: _Word) -> bool:

@@ -108,6 +108,13 @@ def test_no_word_decides_once_it_is_a_known_name(word, sentence):
     assert read_words(sentence.format(word), names=[word]).meaning is read_words(sentence.format("x1")).meaning
 
 
+@pytest.mark.parametrize(
+    "text", ["\u00b9/", "\u00b9/2 files", "1/\u00b2 files", "\u00b3 files", "\u2460/\u2461", "\u0661/\u0662"]
+)
+def test_digits_that_are_no_decimal_numbers_are_read(text):
+    assert read_words("The backup failed", text).meaning is Meaning.FAILURE
+
+
 @given(st.text(max_size=400), st.text(max_size=2000))
 def test_any_text_is_read_with_evidence_that_is_short(subject, body):
     reading = read_words(subject, body, names=[subject[:20], body[:5]])
