@@ -57,4 +57,6 @@ def set_up_log(settings: Settings) -> None:
     )
 
 
+# Also of commands that set nothing up: what `tocsin keys create` prints is read by scripts.
+structlog.configure(logger_factory=lambda *_: StreamLogger(sys.stderr))
 log = structlog.get_logger()

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -9,6 +11,7 @@ import pytest
 
 from app.core import metrics
 from app.core.log import StreamLogger
+from tests.support.sources import ROOT
 
 
 @pytest.fixture(params=["full", "nobody reads it", "closed"])
@@ -37,3 +40,11 @@ def test_a_log_that_cannot_be_written_raises_nothing(broken: TextIO) -> None:
     for _ in range(1000):  # more than any buffer holds
         logger.error("x" * 100)
     assert lost() == before + 1000
+
+
+def test_what_a_command_logs_is_not_in_its_output() -> None:
+    """As in `KEY=$(tocsin keys create viewer)` while a transaction of the command is slow, which is logged."""
+    code = "from app.core.log import log; log.warning('slow'); print('tocsin_viewer_x')"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "tocsin_viewer_x\n"
+    assert "slow" in ran.stderr

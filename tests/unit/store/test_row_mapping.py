@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_read_is_logged_once_and_not_with_each_pass(capsys:
     def read(state: str) -> int:
         rows = [row(**MAPPING.write(FULL) | {"id": "smp_2", "state": state})]
         assert readable(rows, MAPPING.read, "sample") == []
-        return capsys.readouterr().out.count("row left out")
+        return capsys.readouterr().err.count("row left out")
 
     assert [read("mood"), read("mood"), read("mood")] == [1, 0, 0]
     assert read("another mood") == 1, "it is unreadable for another reason now"
