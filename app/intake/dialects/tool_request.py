@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.known_names import KnownNames
+from app.intake.language.reader import states_trouble
 from app.intake.parse import WireEvent
 
 _GZIP = b"\x1f\x8b"
@@ -49,8 +50,8 @@ class ToolRequest:
         )
 
     def names_in(self, *texts: str) -> Sequence[str]:
-        """Return the known names in texts whose words are to be read: words in a name tell no outcome."""
-        return self.known_names.find_in("\n".join(texts))
+        """Return the known names in texts whose words are to be read: words in a name tell no outcome, unless the name is one itself."""
+        return [name for name in self.known_names.find_in("\n".join(texts)) if not states_trouble(name)]
 
     def query_value(self, name: str) -> str | None:
         """Return the first value of a query parameter; None if it is absent or empty."""

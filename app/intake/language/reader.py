@@ -15,14 +15,16 @@ from app.intake.language.exit_codes import names_robocopy
 from app.intake.language.fold import fold
 from app.intake.language.lexicon import has_gateway_run, is_gateway_word, is_term
 from app.intake.language.long_text import choose_lines
+from app.intake.language.negation import BAD, NEGATIONS
 from app.intake.language.reading import Meaning, Reading
 from app.intake.language.rows import find_unmet_totals, find_unread_rows
 from app.intake.language.terms import Item, choose_terms
 from app.intake.language.tokens import NAME_SIGN, TokenKind, tokenise
 from app.intake.language.typos import find_denied_typo, find_typo
+from app.intake.language.words_file import TermMeaning
 from app.intake.language.yesterday import without_yesterday
 
-__all__ = ["Meaning", "Reading", "read_words"]
+__all__ = ["Meaning", "Reading", "read_words", "states_trouble"]
 
 MAX_SUBJECT = 1000
 _BARE_WORDS, _BARE_LINES = 4, 2
@@ -52,6 +54,24 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
     ]
     statements += [*find_unread_rows(items), *find_unmet_totals(items)]
     return decide(statements, complete=chosen.complete, bare=_is_bare(items))
+
+
+def states_trouble(name: str) -> bool:
+    """Return whether a name says by itself that something failed or was not done: "backup failed", "did not", "errors"; not "Failed orders".
+
+    Somebody may report under such a name, by mistake or on purpose. Taken out of the texts of others, it would take their trouble out.
+    """
+    [items] = choose_terms([tokenise(without_unseen(name), is_term)], with_typos=False)
+    is_denied = False
+    for at, item in enumerate(items):
+        is_last = at + 1 == len(items) or items[at + 1].kind is TokenKind.MARK
+        is_denied = is_denied or item.meaning in NEGATIONS
+        if is_last and (item.meaning in BAD or item.meaning in NEGATIONS or (is_denied and item.meaning in _VERDICTS)):
+            return True
+    return False
+
+
+_VERDICTS = frozenset((TermMeaning.SUCCEEDED, TermMeaning.WELL, TermMeaning.ENDED, TermMeaning.GOOD))
 
 
 def _is_bare(lines: Sequence[Sequence[Item]]) -> bool:

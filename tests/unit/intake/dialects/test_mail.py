@@ -148,6 +148,21 @@ def test_words_in_a_known_name_are_no_outcome_and_a_job_keeps_its_name_when_it_b
     assert read(body).get("job") == event.get("job")
 
 
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("nightly backup failed", "Job 7: nightly backup failed"),
+        ("did not", "The backup of db did not complete successfully"),
+        ("errors", "db: errors: 5"),
+        ("nicht", "Sicherung von db nicht erfolgreich"),
+    ],
+)
+def test_a_job_that_somebody_named_like_trouble_takes_no_trouble_out_of_other_texts(name: str, subject: str):
+    body = f"Subject: {subject}\r\n\r\nAll files were copied successfully.\r\n".encode()
+    (event,) = mail.read(ToolRequest(body=body, known_names=KnownNames([name])))
+    assert event.get("outcome") == "failure"
+
+
 def test_the_visible_text_of_html_is_read():
     body = (
         b"Subject: backup failed\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n"

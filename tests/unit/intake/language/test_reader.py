@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.intake.language.lexicon import all_entries
-from app.intake.language.reader import Meaning, read_words
+from app.intake.language.reader import Meaning, read_words, states_trouble
 from tests.unit.intake.language.score import all_cases, all_results, table
 
 MAX_CPU_S = (
@@ -167,3 +167,52 @@ def test_a_success_is_not_believed_where_too_many_lines_speak_of_trouble():
     reading = read_words("Nightly copy completed", "\n".join(lines))
     assert reading.meaning is Meaning.UNCLEAR
     assert "too many lines" in reading.rule
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backup failed",
+        "nightly backup failed",
+        "did not",
+        "not",
+        "not completed",
+        "errors",
+        "disk full",
+        "nicht",
+        "Kopie fehlgeschlagen",
+        "no success",
+        "backup failed: disk full",
+        "失败",
+        "orders failed",
+        "copie échouée",
+    ],
+)
+def test_a_name_that_says_by_itself_that_something_failed_is_known(name: str):
+    assert states_trouble(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Failed orders",
+        "Error Reports",
+        "failover-db",
+        "/srv/failed",
+        "Lost and found",
+        "db",
+        "Nightly backup",
+        "done",
+        "backup no servidor",
+        "Crash dumps",
+        "incomplete uploads",
+        "stopped VMs",
+        "errorlogs_2024",
+        "成功",
+        "",
+        "(",
+        "it",
+    ],
+)
+def test_a_name_with_a_word_of_trouble_in_it_is_a_name(name: str):
+    assert not states_trouble(name)
