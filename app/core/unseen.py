@@ -71,16 +71,21 @@ def plain_name(text: str) -> str:
     return text
 
 
+def has_unseen(text: str) -> bool:
+    """Return whether a text has any unseen character, also one that is part of its writing."""
+    return not text.isascii() and _UNSEEN.search(text) is not None
+
+
 def without_unseen(text: str) -> str:
     """Return a text without the unseen characters that are not part of its writing."""
-    if text.isascii() or _UNSEEN.search(text) is None:
+    if not has_unseen(text):
         return text
     return _HIDDEN.sub(_flag_in if _FLAG_BASE in text else "", text)
 
 
 def show_unseen(text: str) -> str:
     """Return a text that shows the unseen characters that are not part of its writing: `fai⟨U+200B⟩led`. An unusual line end becomes a usual one."""
-    if text.isascii() or _UNSEEN.search(text) is None:
+    if not has_unseen(text):
         return text
     for line_end in ("\x85", "\u2028", "\u2029"):
         text = text.replace(line_end, "\n")

@@ -82,6 +82,15 @@ def test_text_from_outside_is_made_safe() -> None:
     assert phrases.one_line("Ünïcødé 備份 שלום", 80) == "Ünïcødé 備份 שלום"
 
 
+@pytest.mark.parametrize(
+    "harm", ["\x00", "\x1b[31m", "\x85", "\u202e", "\u200f", "\u2028", "\ufffe", "\udc80", "\u00ad"]
+)
+def test_what_could_harm_is_found_in_a_long_text_of_usual_and_unusual_letters(harm: str) -> None:
+    page = "<td>Sicherung · Büro „Süd“</td>\n\t" * 200
+    assert phrases.plain(page) == page
+    assert harm not in phrases.plain(page + harm + page)
+
+
 def test_the_tail_of_a_log_is_short_and_ends_with_its_last_line() -> None:
     assert phrases.tail("a\n\n  b  \n", 20, 2048) == ("a", "  b")
     assert phrases.tail("\n".join(map(str, range(100))), 3, 2048) == ("97", "98", "99")
