@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 
 from app.compose import phrases
 from app.domain.mail_views import DayCell
@@ -47,7 +49,10 @@ LEGEND = tuple((look[1], _MEANINGS.get(word, word)) for word, look in _LOOKS.ite
 
 def rows_of(days: Sequence[DayCell]) -> tuple[tuple[StripCell, ...], ...]:
     """Return a strip's cells, oldest first, in rows that fit on a telephone; the first row begins with empty cells to be as long."""
-    cells = [StripCell(*_LOOKS[day.word][:1], *_LOOKS[day.word][2:], _title(day)) for day in days]
+    cells = [
+        _cell(day.day, day.word, day.successes, day.warnings, day.failures, day.missed, day.unclear, day.cancelled)
+        for day in days
+    ]
     rows = -(-len(cells) // _MOST_IN_ROW) or 1
     length = -(-len(cells) // rows)
     cells = [_EMPTY] * (length * rows - len(cells)) + cells
@@ -95,16 +100,20 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _title(day: DayCell) -> str:
-    """Return `Tue 24 Nov: failed`, or the counts for a day of several runs."""
+@lru_cache(maxsize=500)  # a day looks the same for most jobs; its amounts, which differ, are not shown here
+def _cell(
+    on: date, word: str, successes: int, warnings: int, failures: int, missed: int, unclear: int, cancelled: int
+) -> StripCell:
+    """Return a day's cell, with a title as `Tue 24 Nov: failed`, or with the counts for a day of several runs."""
     counts = {
-        "ok": day.successes,
-        "with warnings": day.warnings,
-        "failed": day.failures,
-        "missed": day.missed,
-        "unclear": day.unclear,
-        "cancelled": day.cancelled,
+        "ok": successes,
+        "with warnings": warnings,
+        "failed": failures,
+        "missed": missed,
+        "unclear": unclear,
+        "cancelled": cancelled,
     }
     counted = [f"{number} {what}" for what, number in counts.items() if number]
-    text = ", ".join(counted) if sum(counts.values()) > 1 else _MEANINGS.get(day.word, day.word)
-    return f"{phrases.day(day.day)}: {text}"
+    text = ", ".join(counted) if sum(counts.values()) > 1 else _MEANINGS.get(word, word)
+    letter, _, colour, ink = _LOOKS[word]
+    return StripCell(letter, colour, ink, f"{phrases.day(on)}: {text}")

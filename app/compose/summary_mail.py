@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from jinja2.runtime import Macro
+
 from app.compose import phrases, strip
 from app.compose.error_text import best_line
 from app.compose.phrases import link_to
@@ -84,6 +86,7 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         "legend": strip.LEGEND,
         "mail_times": "" if view.mail_times is None else phrases.mail_times(view.mail_times),
         "base_url": base_url,
+        "once": _once(),
     }
 
     rows: dict[tuple[str, str], JobRow] = {}  # a page that is too large is rendered again, with fewer of the same rows
@@ -108,6 +111,19 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         html=fit(lambda scale: page(scale, html=True), HTML_LIMIT),
         headers=(("X-Tocsin", "summary"),),
     )
+
+
+def _once() -> Callable[..., str]:
+    """Return what calls a macro of the template once for each row: a page that is too large is rendered up to eight times."""
+    made: dict[tuple[object, ...], str] = {}
+
+    def once(macro: Macro, row: JobRow, *options: object) -> str:
+        key = macro.name, id(row), *options
+        if key not in made:
+            made[key] = macro(row, *options)
+        return made[key]
+
+    return once
 
 
 def _heard(view: SummaryView) -> str:
