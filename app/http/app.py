@@ -14,7 +14,8 @@ The hot endpoints and the routes that `api` has at the start answer at once. The
 
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import FastAPI, Response
@@ -120,13 +121,15 @@ class RouteTable:
     """
 
     def __init__(self, routes: Sequence[tuple[BaseRoute, Iterable[str]]]) -> None:
-        keyed = [(route, {_key_of_pattern(path) for path in paths}) for route, paths in routes]
-        keys = {key for _, patterns in keyed for key in patterns}
+        numbers: dict[_Key, list[int]] = {}  # of the routes with such a pattern
+        for number, (_, paths) in enumerate(routes):
+            for key in {_key_of_pattern(path) for path in paths}:
+                numbers.setdefault(key, []).append(number)
+        fitting = _fitting_keys(numbers)
         self._routers = {}
-        for key in keys:
-            fitting = {other for other in keys if other == key or _overlap(other, key)}
-            found = [route for route, patterns in keyed if not patterns.isdisjoint(fitting)]
-            self._routers[key] = Router(found, redirect_slashes=False)
+        for key in numbers:
+            found = sorted({number for other in fitting[key] for number in numbers[other]})
+            self._routers[key] = Router([routes[number][0] for number in found], redirect_slashes=False)
         self._nothing = Router(redirect_slashes=False)
 
     def find(self, path: str) -> Router:
@@ -214,10 +217,20 @@ def _keys_of(path: str) -> tuple[_Key, ...]:
     return (first, second), (first, _ANY), (_ANY, second), (_ANY, _ANY)
 
 
-def _overlap(one: _Key, other: _Key) -> bool:
-    """Return whether some path fits both, which are not the same."""
-    return (
-        _ANY in one + other
-        and len(one) == len(other)
-        and all(a == b or _ANY in (a, b) for a, b in zip(one, other, strict=True))
-    )
+def _fitting_keys(keys: Collection[_Key]) -> dict[_Key, set[_Key]]:
+    """Return for each key those that fit some of the same paths, itself among them."""
+    with_segment: defaultdict[tuple[int, int, str], set[_Key]] = defaultdict(set)  # length of the keys, place, segment
+    of_length: defaultdict[int, set[_Key]] = defaultdict(set)
+    for key in keys:
+        of_length[len(key)].add(key)
+        for place, segment in enumerate(key):
+            with_segment[len(key), place, segment].add(key)
+    fitting: dict[_Key, set[_Key]] = {}
+    for key in keys:
+        choices = [
+            with_segment[len(key), place, segment] | with_segment[len(key), place, _ANY]
+            for place, segment in enumerate(key)
+            if segment != _ANY
+        ]
+        fitting[key] = set.intersection(*choices) if choices else of_length[len(key)]
+    return fitting

@@ -97,6 +97,9 @@ class Repository(Generic[T]):
         columns = (column.name for column in self.mapping.columns)
         self.edited = tuple(edited if edited is not None else (name for name in columns if name not in _BOOKKEEPING))
         self._newest_first = newest_first
+        self._insert = insert(
+            table
+        )  # made once: to build it with its values each time took half of the time of an insert
 
     async def find(self, tx: ReadTx, row_id: str, *, for_change: bool = False) -> T | None:
         """Return one thing, or None; with `for_change` its row is locked until the commit. Raises Conflict if it cannot be read."""
@@ -159,7 +162,7 @@ class Repository(Generic[T]):
     async def insert(self, tx: WriteTx, thing: T) -> None:
         """Add one. Raises Conflict where its name is taken."""
         try:
-            await tx.connection.execute(insert(self.table).values(**self.mapping.write(thing)))
+            await tx.connection.execute(self._insert, self.mapping.write(thing))
         except IntegrityError as cause:
             raise _refused(cause) from cause
 
