@@ -7,7 +7,7 @@ from gettext import NullTranslations
 
 from markupsafe import Markup
 
-from app.http.pages.refusals import patterns_of, translated
+from app.http.pages.text_patterns import patterns_of, translated
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 

@@ -7,7 +7,7 @@ from gettext import NullTranslations
 
 from markupsafe import Markup
 
-from app.http.pages.refusals import patterns_of, translated
+from app.http.pages.text_patterns import patterns_of, translated
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
@@ -78,8 +78,7 @@ _REMEDIES = (
         "run the newest version on all hosts; if all run it, change or delete these rows by the API (the log names them)."
     ),
 )
-# The more words of its own a text has, the earlier it is tried: a place for a value fits anything.
-_PATTERNS = patterns_of(sorted((*_FINDINGS, *_REMEDIES), key=len, reverse=True))
+_PATTERNS = patterns_of((*_FINDINGS, *_REMEDIES))
 
 
 def doctor_text(text: str, texts: NullTranslations) -> str | Markup:

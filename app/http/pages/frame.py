@@ -6,15 +6,17 @@ Templates are in `templates/`, with autoescape; `templates/parts.html` is the co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from gettext import NullTranslations
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from app import __version__
-from app.compose.phrases import one_line, plain
+from app.compose.phrases import one_line, plain, shorten
 from app.context import AppContext
 from app.domain.person import Role
 from app.domain.recipient import shown_address
@@ -26,7 +28,9 @@ from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.moments import Moments
 from app.http.pages.refusals import refusal_text
 from app.http.pages.session import SignedIn
+from app.http.pages.stored_texts import stored_text
 
+_STORED_MOST = 1000
 THEMES = ("auto", "light", "dark")
 # No script and no style in a page itself: text that an agent sent can then do no harm even if it were not escaped.
 POLICY = (
@@ -102,12 +106,21 @@ def environment(language: str) -> Environment:
         "refusal_text": partial(refusal_text, texts=translations(language)),
     }
     made.filters["doctor_text"] = partial(doctor_text, texts=translations(language))
+    made.filters["stored"] = partial(_stored, texts=translations(language))
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made
 
 
 def _line(text: str | None, most: int = 200) -> str:
     return one_line(text or "", most)
+
+
+def _stored(text: str | None, most: int = 200, *, texts: NullTranslations) -> str | Markup:
+    """Return a stored text as one line in the reader's language. It is cut only after that: of half a text nothing is known."""
+    found = stored_text(one_line(text or "", _STORED_MOST), texts)
+    if isinstance(found, Markup):  # it cannot be cut
+        return found if len(text or "") <= most else stored_text(one_line(text or "", most), texts)
+    return shorten(found, most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ The texts of errors are English, the same in the API, on the command line and in
 show; each is also in the catalogs, with the same places for values. A text that is not here is shown as it is, marked as English.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from gettext import NullTranslations
 from http import HTTPStatus
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-Patterns = tuple[tuple[str, re.Pattern[str]], ...]
+from app.http.pages.text_patterns import patterns_of, translated
+
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
 _REFUSALS = (
@@ -52,7 +52,6 @@ _REFUSALS = (
     _("this person may not sign in: allow it first"),
     _("too many tries from here: wait a little, then try again"),
 )
-_PLACE = re.compile(r"%\\\((\w+)\\\)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,6 @@ class ErrorTexts:
 def refusal_text(detail: str, texts: NullTranslations) -> str | Markup:
     """Return the detail of an error in a language; text that is not translated is marked as English."""
     return translated(detail, texts, _PATTERNS)
-
-
-def translated(detail: str, texts: NullTranslations, patterns: Patterns) -> str | Markup:
-    """Return a text in a language if a pattern fits it; else as it is, marked as English."""
-    for template, pattern in patterns:
-        if found := pattern.fullmatch(detail):
-            return texts.gettext(template) % found.groupdict()
-    is_english = type(texts) is NullTranslations
-    return detail if is_english else Markup('<span lang="en">') + escape(detail) + Markup("</span>")
 
 
 def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
@@ -137,15 +127,6 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
     except KeyError:
         title = HTTPStatus(status).phrase
         return ErrorTexts(title, nothing, go_back)
-
-
-def patterns_of(templates: Iterable[str]) -> Patterns:
-    """Return what finds the texts that were made from these templates."""
-    return tuple((template, _pattern(template)) for template in templates)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile(_PLACE.sub(lambda found: f"(?P<{found[1]}>.{{1,300}})", re.escape(template)))
 
 
 _PATTERNS = patterns_of(_REFUSALS)

@@ -87,7 +87,7 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
         ("something <new>", '<span lang="en">something &lt;new&gt;</span>'),
     ],
 )
-def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_where_not(found: str, shown: str):
+def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_where_not(found: str, shown: str) -> None:
     assert check_text(found, translations("de")) == shown
 
 
