@@ -16,7 +16,7 @@ from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outco
 from app.domain.expectation import next_slot, overdue_time, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs
-from app.domain.run import NAMED, Run, end_unclear, merge, run_key_of, run_keys_of
+from app.domain.run import NAMED, Run, end_unclear, merge, run_keys_of
 from app.domain.unclear import newest_withdrawn
 
 LEARN_INTERVAL = (
@@ -70,11 +70,12 @@ def fold_job(
             continue
         if event.kind is EventKind.REPORT and event.phase is None and outcome_of(event) is None:
             continue  # a plain message reports nothing about a run
-        for key in run_keys_of(event):
+        own, *_ = keys = run_keys_of(event)
+        for key in keys:
             run = fresh.get(key) or known.get(key)
             if run is None:
                 run = Run(new_id("run"), job.customer_id, job.id, key, heard_at=event.occurred_at)
-            fresh[key] = merge(run, event) if key == run_key_of(event) else end_unclear(run, event.occurred_at)
+            fresh[key] = merge(run, event) if key == own else end_unclear(run, event.occurred_at)
             folded.run_of.setdefault(event.id, run.id)
     if nearby is not None:
         known = {**nearby.runs, **known}

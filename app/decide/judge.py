@@ -194,7 +194,7 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
         # A run that hung and then ended unclear is not proven, in whichever order both are decided on.
         hangs_since = hanging.get(f.after.id) or began_of_unclear_end(f.after, f.overran, proven_until)
         f.after = replace(f.after, overrun_since=overrun_since(f.after, hangs_since, proven_until))
-    await jobs.save_jobs(tx, [f.after for f in folded if f.after != f.before])
+    await jobs.save_changes(tx, [(f.before, f.after) for f in folded if f.after != f.before])
     by_day = {
         (f.after.customer_id, f.after.id, day): sums
         for f in folded

@@ -137,10 +137,9 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
         if notices:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     decided_at = context.clock()
+    seconds_passed = metrics.STAGE_SECONDS.labels("received_to_decided")
     for event in batch.decided:
-        metrics.STAGE_SECONDS.labels("received_to_decided").observe(
-            max(0.0, (decided_at - event.received_at).total_seconds())
-        )
+        seconds_passed.observe(max(0.0, (decided_at - event.received_at).total_seconds()))
     if batch.decided:
         log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
 

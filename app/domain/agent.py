@@ -22,7 +22,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 CLOCK_RIGHT_AFTER = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it is copied quickly: see core/replacing.py
 class Agent:
     """A program on a host that makes backups. `silent_at` is when the clock reports it silent; None: never.
 

@@ -33,7 +33,7 @@ class AnnouncedRun(NamedTuple):
 def announced_run_in(event: Event) -> AnnouncedRun | None:
     """Return what this event announces, or None: nothing, a time without offset, one in the past, or one more than a year ahead."""
     expects = event.extra.get(EXPECTS)
-    if event.kind is not EventKind.REPORT or outcome_of(event) is None or not isinstance(expects, dict):
+    if not isinstance(expects, dict) or event.kind is not EventKind.REPORT or outcome_of(event) is None:
         return None
     following, grace_s = _parse_time(expects.get("next")), expects.get("grace_s", _DEFAULT_GRACE_S)
     if following is None or following <= event.received_at or isinstance(grace_s, bool):

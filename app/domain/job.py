@@ -34,7 +34,7 @@ class ExpectationSource(StrEnum):
     LEARNED = "learned"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it is copied quickly: see core/replacing.py
 class Job:
     """One job of one agent and activity, with its counters. Times are UTC.
 

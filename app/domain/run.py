@@ -9,7 +9,7 @@ from app.domain.dedupe import TAUGHT
 from app.domain.event import TAUGHT_EVENT, TAUGHT_RUN, Event, EventKind, Phase, RunOutcome, Severity, outcome_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it is copied quickly: see core/replacing.py
 class Run:
     """One execution. `outcome` is None while it runs; `decided_by` is the key of the event that ended it.
 
@@ -88,24 +88,25 @@ def merge(run: Run, event: Event) -> Run:
 
     The event that happened last decides; at the same moment, what an administrator taught.
     """
-    run = replace(run, heard_at=max(run.heard_at, event.occurred_at))
-    outcome = outcome_of(event)
+    heard_at, outcome, ended_at = max(run.heard_at, event.occurred_at), outcome_of(event), event.occurred_at
     if outcome is None:
         if event.phase in (Phase.STARTED, Phase.PROGRESS):
-            return replace(run, started_at=min(run.started_at or event.occurred_at, event.occurred_at))
-        return run
+            started_at = min(run.started_at or event.occurred_at, event.occurred_at)
+            return replace(run, heard_at=heard_at, started_at=started_at)
+        return replace(run, heard_at=heard_at)
     if event.kind is EventKind.MISSED:
         run = replace(run, started_at=event.occurred_at)
-        event = replace(event, occurred_at=event.occurred_at - timedelta(seconds=event.metrics.get(EARLY_S, 0)))
+        ended_at -= timedelta(seconds=event.metrics.get(EARLY_S, 0))
     if run.ended_at is not None and (
         run.ended_at,
         (run.decided_by or "").startswith(TAUGHT),
         run.decided_by or "",
-    ) >= (event.occurred_at, event.kind is EventKind.TAUGHT, event.key):
-        return run
+    ) >= (ended_at, event.kind is EventKind.TAUGHT, event.key):
+        return replace(run, heard_at=heard_at)
     return replace(
         run,
-        ended_at=event.occurred_at,
+        heard_at=heard_at,
+        ended_at=ended_at,
         outcome=outcome,
         severity=event.severity,
         message=event.message,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -42,23 +43,10 @@ WITHOUT_EXPECTATION = and_(
 )
 
 
-# The columns that folding saves; what administrators edit (the expectation) is not among them.
-SAVED = (
-    "labels",
-    "proposed_expectation",
-    "told_expectation",
-    "told_at",
-    "learned_at",
+# The columns that folding saves; what administrators edit (the expectation) is not among them. A success of a job that is well changes
+# none but the first: to save only these takes half the time, and SQLite writes each index again that has a column which is saved.
+_SAVED_OFTEN = (
     "learn_at",
-    "state",
-    "failures_in_row",
-    "warnings_in_row",
-    "missed_in_row",
-    "failing_since",
-    "running_since",
-    "overrun_since",
-    "unclear_at",
-    "last_outcome",
     "last_finished_at",
     "last_success_at",
     "last_came_at",
@@ -68,6 +56,23 @@ SAVED = (
     "next_due_at",
     "overdue_at",
 )
+_SAVED_SELDOM = (
+    "labels",
+    "proposed_expectation",
+    "told_expectation",
+    "told_at",
+    "learned_at",
+    "state",
+    "failures_in_row",
+    "warnings_in_row",
+    "missed_in_row",
+    "failing_since",
+    "running_since",
+    "overrun_since",
+    "unclear_at",
+    "last_outcome",
+)
+_seldom = attrgetter(*_SAVED_SELDOM)
 
 
 class JobName(NamedTuple):
@@ -122,7 +127,8 @@ _OF_NEW_JOB = {"labels": {}, "state": JobState.NEW, "failures_in_row": 0, "warni
 _INSERT = Prepared(
     lambda db: db.insert_each(jobs, ("id", *JobName._fields, "created_at"), **_OF_NEW_JOB).on_conflict_do_nothing()
 )
-_SAVE = Prepared(lambda db: db.update_each(jobs, "id", SAVED))
+_SAVE_SOME = Prepared(lambda db: db.update_each(jobs, "id", _SAVED_OFTEN))
+_SAVE_ALL = Prepared(lambda db: db.update_each(jobs, "id", _SAVED_OFTEN + _SAVED_SELDOM))
 
 
 async def page_jobs(tx: ReadTx, filters: JobFilters, window: Window) -> Page[Job]:
@@ -176,7 +182,21 @@ async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, 
 
 async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     """Save the state of jobs; what administrators edit (the expectation) stays as it is."""
-    await tx.change_columns(_SAVE, {"of_id": [job.id for job in changed], **JOBS.mapping.write_columns(changed, SAVED)})
+    await _save(tx, _SAVE_ALL, changed, _SAVED_OFTEN + _SAVED_SELDOM)
+
+
+async def save_changes(tx: WriteTx, changed: Iterable[tuple[Job, Job]]) -> None:
+    """Save what changed of jobs, each given as it was stored and as it is now."""
+    some, whole = list[Job](), list[Job]()
+    for before, after in changed:
+        (some if _seldom(before) == _seldom(after) else whole).append(after)
+    await _save(tx, _SAVE_SOME, some, _SAVED_OFTEN)
+    await save_jobs(tx, whole)
+
+
+async def _save(tx: WriteTx, statement: Prepared, changed: Sequence[Job], columns: Sequence[str]) -> None:
+    values = JOBS.mapping.write_columns(changed, columns)
+    await tx.change_columns(statement, {"of_id": [job.id for job in changed], **values})
 
 
 def _build_overdue(_: Builder) -> Select[Values]:

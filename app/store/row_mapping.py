@@ -132,7 +132,9 @@ class RowMapping(Generic[T]):
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
         self.columns: list[Column[Any]] = [table.c[field.column] for field in self._fields]
         self._names = [field.name for field in self._fields]
-        self._is_in_order = self._names == [field.name for field in fields(cls)][: len(self._names)]
+        every = [field.name for field in fields(cls)]
+        self._is_in_order = self._names == every[: len(self._names)]
+        self._has_dict = self._names == every and bool(cls.__dictoffset__) and not hasattr(cls, "__post_init__")
         self._conversions = [
             (place, field.read, field.is_optional) for place, field in enumerate(self._fields) if field.read is not None
         ]
@@ -153,6 +155,10 @@ class RowMapping(Generic[T]):
         for place, convert, is_optional in self._conversions:
             if not (is_optional and converted[place] is None):
                 converted[place] = convert(converted[place])
+        if self._has_dict:  # 1.7 instead of 4.1 us for a job
+            made = object.__new__(self._cls)
+            made.__dict__.update(zip(self._names, converted, strict=True))
+            return made
         return (
             self._cls(*converted) if self._is_in_order else self._cls(**dict(zip(self._names, converted, strict=True)))
         )
@@ -312,6 +318,19 @@ _CONVERTERS: dict[Any, tuple[Convert, Convert]] = {
 }
 
 
+E = TypeVar("E", bound=StrEnum)
+
+
+def member_reader(kind: type[E]) -> Callable[[str], E]:
+    """Return a function that returns the member with a value, or raises ValueError; it takes a third of the time of calling `kind`."""
+    members = {member.value: member for member in kind}
+
+    def read(value: str) -> E:
+        return members.get(value) or kind(value)
+
+    return read
+
+
 def _field(name: str, hint: Any, renamed: str | None) -> _Field:  # noqa: ANN401  (a type, in any of its forms)
     kind, is_optional = hint, False
     if get_origin(hint) in (Union, types.UnionType):
@@ -321,7 +340,7 @@ def _field(name: str, hint: Any, renamed: str | None) -> _Field:  # noqa: ANN401
     write: Convert | None = None
     empty: object = None
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        read, write, empty = kind, lambda member: member.value, next(iter(kind)).value
+        read, write, empty = member_reader(kind), lambda member: member.value, next(iter(kind)).value
     elif get_origin(kind) is Mapping:
         read, write, empty = lambda stored: stored or {}, dict, {}
     elif kind in _CONVERTERS:

@@ -1,7 +1,7 @@
 """Runs and daily roll-ups: listed, read and saved for folding, read for learning a cadence, and changed by an edit of their job."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -64,6 +64,7 @@ _CADENCE_COLUMNS = (
 
 
 RUNS = Repository(runs, Run, noun="run", prefix="run", newest_first=True)
+_STORED = tuple(field.name for field in fields(Run))
 # The condition of a partial index, spelled out: SQLite uses it only where it stands in the query.
 _IS_TROUBLE = runs.c.outcome != literal_column("'success'")
 _OUTCOMES = (*(outcome.value for outcome in RunOutcome), None)
@@ -90,9 +91,9 @@ class RunFilters:
 
 
 def _build_save(db: Builder) -> Executable:
-    insert = db.insert_each(runs, Run.__slots__)
+    insert = db.insert_each(runs, _STORED)
     key = ["customer_id", "job_id", "run_key"]
-    fresh = {name: insert.excluded[name] for name in Run.__slots__ if name not in ("id", *key)}
+    fresh = {name: insert.excluded[name] for name in _STORED if name not in ("id", *key)}
     return insert.on_conflict_do_update(index_elements=key, set_=fresh)
 
 
@@ -170,7 +171,7 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
 
 async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
     """Insert or update runs."""
-    await tx.change_columns(_SAVE, RUNS.mapping.write_columns(changed, Run.__slots__))
+    await tx.change_columns(_SAVE, RUNS.mapping.write_columns(changed, _STORED))
 
 
 async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, datetime]]) -> None:

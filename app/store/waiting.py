@@ -32,7 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
 from app.store.prepared import Builder, Prepared, Values
-from app.store.row_mapping import UNREADABLE
+from app.store.row_mapping import UNREADABLE, member_reader
 from app.store.tables import NEW, TROUBLE, customers, events
 from app.store.transactions import ReadTx, WriteTx
 
@@ -349,6 +349,10 @@ def _read_all(rows: Iterable[Values], *, is_all: bool = False) -> ClaimedEvents:
     return ClaimedEvents(found, unreadable, is_all)
 
 
+_read_kind, _read_activity, _read_phase = member_reader(EventKind), member_reader(Activity), member_reader(Phase)
+_read_outcome, _read_severity = member_reader(RunOutcome), member_reader(Severity)
+
+
 def _read(row: Values) -> Event:
     event_id, customer_id, agent_id, key, occurred_at, received_at, kind, job, run, *others = row
     activity, phase, outcome, severity, message, metrics, labels, extra, flags = others
@@ -359,13 +363,13 @@ def _read(row: Values) -> Event:
         key=key,
         occurred_at=min(occurred_at, received_at + CLOCKS_DIFFER),
         received_at=received_at,
-        kind=EventKind(kind),
+        kind=_read_kind(kind),
         job=job,
         run=run,
-        activity=Activity(activity),
-        phase=None if phase is None else Phase(phase),
-        outcome=None if outcome is None else RunOutcome(outcome),
-        severity=Severity(severity),
+        activity=_read_activity(activity),
+        phase=None if phase is None else _read_phase(phase),
+        outcome=None if outcome is None else _read_outcome(outcome),
+        severity=_read_severity(severity),
         message=message,
         metrics=metrics or {},
         labels=labels or {},
