@@ -49,9 +49,18 @@ class _Spellings:
 
 
 @cache
-def _near() -> _Spellings:
-    """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method)."""
-    words = list(dict.fromkeys(entry.pieces[0] for entry in all_entries() if _can_be_meant(entry)))
+def _near() -> Mapping[str, _Spellings]:
+    """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method), by the first letter of all.
+
+    One letter after the other: the list of all spellings left 6 MiB of holes in the memory of the process.
+    """
+    words: dict[str, list[str]] = defaultdict(list)
+    for word in dict.fromkeys(entry.pieces[0] for entry in all_entries() if _can_be_meant(entry)):
+        words[word[0]].append(word)
+    return {first: _spellings_of(same) for first, same in words.items()}
+
+
+def _spellings_of(words: list[str]) -> _Spellings:
     near = [(hash(spelling), at) for at, word in enumerate(words) for spelling in (word, *_without_one(word))]
     near.sort()
     return _Spellings(array("q", [one for one, _ in near]), array("l", [place for _, place in near]), words)
@@ -74,7 +83,9 @@ def find_typo(word: str) -> tuple[Entry, ...]:
     """Return the terms that differ from the word by one typing error behind the first letter."""
     if not _SHORTEST - 1 <= len(word) <= _LONGEST:
         return ()
-    near = _near()
+    near = _near().get(word[0])
+    if near is None:
+        return ()
     found = dict.fromkeys(entry for spelling in (word, *_without_one(word)) for entry in near.find(spelling))
     return tuple(entry for entry in found if _is_typo(word, entry.pieces[0]))
 
