@@ -50,20 +50,42 @@ class Refusal:
     cause: str | None = None
 
 
+_ = str  # marks texts for the catalogs of the pages; everything else has them in English
+
 REMEDIES = {
-    "connect": "Check host and port in TOCSIN_SMTP_URL, and whether a firewall blocks the connection.",
-    "tls": "Check `tls` in TOCSIN_SMTP_URL; for a certificate of your own authority set TOCSIN_SMTP_CA_FILE.",
-    "auth": "Check user, password and `auth` in TOCSIN_SMTP_URL (for auth=xoauth2: the token): the mail server refuses the login, or requires one.",
-    "ehlo_name": "Set TOCSIN_SMTP_EHLO_NAME to the full name of this host in DNS, such as tocsin.example.org: the mail server refuses the name that is sent now.",
-    "sender": "Set TOCSIN_MAIL_FROM to an address that the login in TOCSIN_SMTP_URL may send from, or permit it at the mail server (Exchange: Send As).",
-    "relay": "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not accept mail to this domain from Tocsin.",
-    "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM; with TOCSIN_DKIM_KEY_FILE and TOCSIN_DKIM_SELECTOR, Tocsin signs mails.",
-    "reverse_dns": "Create a reverse record (PTR) in DNS for the address of this host, or name your provider's mail server in TOCSIN_SMTP_URL.",
-    "host_blocked": "The mail server blocks the address of this host: have it removed from the list that the reply names, or name another server in TOCSIN_SMTP_URL.",
-    "account": "The provider has blocked the account in TOCSIN_SMTP_URL from sending: unblock it there.",
-    "quota": "The sending limit of the account in TOCSIN_SMTP_URL is used up: wait, have the limit raised, or add a second server to TOCSIN_SMTP_URL.",
-    "mailbox_full": "The mailbox of the recipient is full: free space there, or add another transport to the recipient (PATCH /v1/recipients/<id>).",
-    "smtputf8": "The mail server cannot carry this address: enter an address in ASCII (PATCH /v1/recipients/<id>), or use another server in TOCSIN_SMTP_URL.",
+    "connect": _("Check host and port in TOCSIN_SMTP_URL, and whether a firewall blocks the connection."),
+    "tls": _("Check `tls` in TOCSIN_SMTP_URL; for a certificate of your own authority set TOCSIN_SMTP_CA_FILE."),
+    "auth": _(
+        "Check user, password and `auth` in TOCSIN_SMTP_URL (for auth=xoauth2: the token): the mail server refuses the login, or requires one."
+    ),
+    "ehlo_name": _(
+        "Set TOCSIN_SMTP_EHLO_NAME to the full name of this host in DNS, such as tocsin.example.org: the mail server refuses the name that is sent now."
+    ),
+    "sender": _(
+        "Set TOCSIN_MAIL_FROM to an address that the login in TOCSIN_SMTP_URL may send from, or permit it at the mail server (Exchange: Send As)."
+    ),
+    "relay": _(
+        "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not accept mail to this domain from Tocsin."
+    ),
+    "sender_dns": _(
+        "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM; with TOCSIN_DKIM_KEY_FILE and TOCSIN_DKIM_SELECTOR, Tocsin signs mails."
+    ),
+    "reverse_dns": _(
+        "Create a reverse record (PTR) in DNS for the address of this host, or name your provider's mail server in TOCSIN_SMTP_URL."
+    ),
+    "host_blocked": _(
+        "The mail server blocks the address of this host: have it removed from the list that the reply names, or name another server in TOCSIN_SMTP_URL."
+    ),
+    "account": _("The provider has blocked the account in TOCSIN_SMTP_URL from sending: unblock it there."),
+    "quota": _(
+        "The sending limit of the account in TOCSIN_SMTP_URL is used up: wait, have the limit raised, or add a second server to TOCSIN_SMTP_URL."
+    ),
+    "mailbox_full": _(
+        "The mailbox of the recipient is full: free space there, or add another transport to the recipient (PATCH /v1/recipients/<id>)."
+    ),
+    "smtputf8": _(
+        "The mail server cannot carry this address: enter an address in ASCII (PATCH /v1/recipients/<id>), or use another server in TOCSIN_SMTP_URL."
+    ),
 }
 
 _ANY = frozenset(Stage)

@@ -7,7 +7,8 @@ from gettext import NullTranslations
 
 from markupsafe import Markup
 
-from app.http.pages.text_patterns import patterns_of, translated
+from app.http.pages.text_patterns import patterns_of, translated_parts
+from app.http.pages.trouble_texts import CREDENTIALS, DISKS, MAIL_TIMES, REMEDIES
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
@@ -34,10 +35,35 @@ _TEXTS = (
     _("not used recently; %(n)s waiting"),
     _("rows"),
     _("%(n)s row(s) cannot be read, so nothing is decided of them; the log names them"),
+    _("at %(at)s, this version needs %(version)s: run `tocsin migrate`"),
+    _("%(n)s message(s) came back within a day and nobody was notified: see GET /v1/messages?state=bounced"),
+    _("mail to %(n)s address(es) comes back: see GET /v1/recipients"),
+    _("the mailbox was not read yet"),
+    _("the mailbox was not read since %(at)s"),
+    _("`tocsin doctor` has the reason"),
+    _("cannot be written: %(text)s"),
+    _("%(text)s: only failures are stored, in the room that was kept for them"),
+    _("no worker could write a heartbeat for %(n)s s, because the database cannot be written"),
+    _("no worker had a heartbeat for %(n)s s, so nothing is decided or sent"),
+    _("start `tocsin serve` or `tocsin worker`"),
+    _("the worker in this process stopped: %(why)s"),
+    _("messages wait for it, but no worker serves it: is it configured?"),
+    _("the oldest of %(n)s waiting message(s) is %(age)s old"),
+    _("%(n)s message(s) were given up within a day: see GET /v1/messages?state=dead"),
+    _("the last attempt ended %(words)s"),
+    _("the last attempt ended %(words)s. %(remedy)s"),
+    _("the last attempt was sent"),
+    _("not used recently"),
+    _("%(n)s waiting"),
+    _("a canary mail was lost, so mail may not arrive: see GET /v1/canaries."),
+    _("a canary mail was lost, so mail may not arrive: see GET /v1/canaries. %(text)s"),
+    _("temporary"),
+    _("permanent"),
+    _("unknown"),
 )
-_PATTERNS = patterns_of(_TEXTS)
+_PATTERNS = patterns_of((*_TEXTS, *DISKS, *CREDENTIALS, *REMEDIES, *MAIL_TIMES), remedy=REMEDIES)
 
 
 def check_text(text: str, texts: NullTranslations) -> str | Markup:
     """Return the name or the finding of a check in a language; text that is not translated is marked as English."""
-    return translated(text, texts, _PATTERNS)
+    return translated_parts(text, texts, _PATTERNS)

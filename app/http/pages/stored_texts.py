@@ -10,6 +10,7 @@ from gettext import NullTranslations
 from markupsafe import Markup
 
 from app.http.pages.text_patterns import patterns_of, translated_parts
+from app.http.pages.trouble_texts import CANARIES, CREDENTIALS, DISKS, RELAYS
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
@@ -117,24 +118,6 @@ _MESSAGES = (
     _("lost the worker died or was cut off"),
     _("lost the relay was cut off: it neither reported what became of this nor renewed its lease"),
 )
-_RELAYS = (
-    _("relay %(name)s is paused: %(words)s"),
-    _("no reason given"),
-    _("relay %(name)s cannot send since %(at)s: %(text)s"),
-    _("relay %(name)s does not send: %(text)s"),
-    _("relay %(name)s has not reported since %(at)s"),
-    _("relay %(name)s has not reported yet"),
-    _("a message has waited for relay %(name)s since %(at)s"),
-    _("relay %(name)s is busy with one message since %(at)s"),
-    _("a window opened: %(text)s"),
-    _("a message stuck in its Outbox: %(text)s"),
-    _("one timeout after the other: %(text)s"),
-    _("its logon failed: %(text)s"),
-    _("its mail profile is missing: %(text)s"),
-    _("its mail client cannot be used: %(text)s"),
-    _("with its profile mail could stay in the Outbox: %(text)s"),
-    _("its mail client and its Python differ in bitness: %(text)s"),
-)
 _REPORTS = (
     _("expected %(at)s and did not come"),
     _("expected %(at)s, as its tool announced, and did not come"),
@@ -148,7 +131,52 @@ _REPORTS = (
     _("1 report of this agent was refused since %(at)s: %(why)s"),
     _("%(n)s reports of this agent were refused since %(at)s: %(why)s"),
 )
-_PATTERNS = patterns_of((*_OUTCOMES, *_ALERTS, *_CLOSINGS, *_NOTICES, *_MESSAGES, *_RELAYS, *_REPORTS))
+_SERVICE = (
+    _("the relay is well"),
+    _("no certificate or secret for the mail system expires soon"),
+    _("the disks have enough room again"),
+    _("the disk of %(words)s on %(host)s has room for only %(n)s more files (inodes)"),
+    _("the disk of %(words)s on %(host)s has %(free)s left, less than the limit of %(limit)s"),
+    _("the database"),
+    _("%(text)s. When it is full, no event can be stored. Free some space on it (docs/operate.md)"),
+    _(
+        "the disk of the database is full: only failures are still stored, everything else is answered with 503 disk_full. Free some space on it"
+    ),
+    _("everything goes on by itself then (docs/operate.md)"),
+    _("everything goes on by itself then (docs/operate.md). %(text)s"),
+    _(
+        "Mail to %(address)s (recipient %(names)s) came back %(n)s times in a row: %(why)s. This recipient has no other transport. Correct the address."
+    ),
+    _(
+        "Mail to %(address)s (recipient %(names)s) came back %(n)s times in a row: %(why)s. Alerts go by the recipient's other transports. Correct the address."
+    ),
+    _("Mail to %(address)s no longer comes back."),
+    _("No recipient has %(address)s any more."),
+    _("The canary mail of %(at)s by %(name)s arrived after %(n)s s."),
+    _("mails by %(name)s are no longer tested"),
+    _("canary mails were turned off before it arrived"),
+    _(
+        "%(n)s notices wait, of which no message can be composed: nobody hears what they are about. The first one is %(id)s (GET /v1/notices/%(id2)s), since %(at)s: %(why)s. They are tried again every few minutes"
+    ),
+    _("the log has the cause"),
+    _("all messages can be composed again"),
+    _(
+        "%(n)s rows of the database cannot be read, because another version wrote them or they are damaged: nothing is decided of them, and nobody is notified of what they are about: %(names)s. Run the newest version on all hosts"
+    ),
+    _("if that is so, change or delete these rows by the API (docs/operate.md). The log has the cause of each"),
+    _("all rows can be read again"),
+    _("its limits have refused %(n)s event"),
+    _("its limits have refused %(n)s events"),
+    _("nobody hears of these backups. Most recently: %(why)s"),
+    _("it has refused nothing for a day, or was revoked"),
+    _("reports are within the budgets and the usual again"),
+)
+_PATTERNS = patterns_of(
+    (
+        *(*_OUTCOMES, *_ALERTS, *_CLOSINGS, *_NOTICES, *_MESSAGES, *_REPORTS, *_SERVICE),
+        *(*DISKS, *CREDENTIALS, *CANARIES, *RELAYS),
+    )
+)
 
 
 def stored_text(text: str, texts: NullTranslations) -> str | Markup:

@@ -3,8 +3,9 @@
 Texts that are stored, or that other programs read too, are English: reasons, findings of the doctor, errors. The catalogs have their
 templates, with the same places for values. What fits no template, such as the words of a mail server, stays and is marked as English.
 
-The name of a place says how its value is shown: `text` is in the reader's language too, and `words` if it is a text of ours (people can
-enter others there); `nth` is a number with its English ending, as in `3rd`; `at` and `since` are times; any other name is shown as it is.
+The name of a place says how its value is shown: `text` and `remedy` are in the reader's language too, and `words` if it is a text of ours (people can
+enter others there); `nth` is a number with its English ending, as in `3rd`; `at` and `since` are times; any other name is shown as it is. A digit at the end makes a second
+place of one kind.
 """
 
 import re
@@ -21,7 +22,7 @@ DAY = _("%(year)s-%(month)s-%(day)s")
 _PLAIN_PLACE = re.compile(r"%\(\w+\)s")
 _PLACE = re.compile(r"%\\\((\w+)\\\)s")  # in a template that was escaped for an expression
 _VALUES = {"nth": r"(?P<nth>\d{1,9})(?:st|nd|rd|th)"}
-_TIME = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d) (?P<time>\d\d:\d\d(?::\d\d)?(?: UTC)?)")
+_TIME = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?P<time>(?: \d\d:\d\d(?::\d\d)?(?: UTC)?)?)")
 _BETWEEN = "; "  # a stored text can have several parts
 _PARTS_MOST, _LONGEST = 12, 1500
 
@@ -46,15 +47,25 @@ class TextPattern:
 Patterns = tuple[TextPattern, ...]
 
 
-def patterns_of(templates: Iterable[str]) -> Patterns:
-    """Return what finds the texts that were made from these templates. The more words of its own one has, the earlier it is tried."""
+def patterns_of(templates: Iterable[str], remedy: Iterable[str] = ()) -> Patterns:
+    """Return what finds the texts that were made from these templates. The more words of its own one has, the earlier it is tried.
+
+    `remedy`: what stands in a place of that name. Words of a server in front of it can have several sentences.
+    """
+    remedies = "|".join(re.escape(one) for one in remedy)
     ordered = sorted(templates, key=lambda one: len("".join(_PLAIN_PLACE.split(one))), reverse=True)
-    return tuple(_pattern(template) for template in ordered)
+    return tuple(_pattern(template, remedies) for template in ordered)
 
 
-def _pattern(template: str) -> TextPattern:
+def _pattern(template: str, remedies: str) -> TextPattern:
     own = _PLAIN_PLACE.split(template)
-    return TextPattern(template, own[0], own[-1], re.compile(_PLACE.sub(_value, re.escape(template))))
+    values = {**_VALUES, "remedy": f"(?P<remedy>{remedies})"}
+    return TextPattern(
+        template,
+        own[0],
+        own[-1],
+        re.compile(_PLACE.sub(lambda found: values.get(found[1], f"(?P<{found[1]}>.{{1,600}})"), re.escape(template))),
+    )
 
 
 def translated(text: str, texts: NullTranslations, patterns: Patterns) -> str | Markup:
@@ -76,10 +87,6 @@ def _is_source(texts: NullTranslations) -> bool:
     return type(texts) is NullTranslations
 
 
-def _value(found: re.Match[str]) -> str:
-    return _VALUES.get(found[1], f"(?P<{found[1]}>.{{1,600}})")
-
-
 def _whole(text: str, texts: NullTranslations, patterns: Patterns) -> str | Markup | None:
     for pattern in patterns if len(text) <= _LONGEST else ():
         if (found := pattern.find(text)) is not None:
@@ -92,12 +99,13 @@ def _whole(text: str, texts: NullTranslations, patterns: Patterns) -> str | Mark
 
 
 def _shown(name: str, value: str, texts: NullTranslations, patterns: Patterns) -> str | Markup:
-    if name == "text":
+    name = name.rstrip("0123456789")
+    if name in ("text", "remedy"):
         return _parts(value, texts, patterns)
     if name == "words":
         return _whole(value, texts, patterns) or value
     if found := _TIME.fullmatch(value) if name in ("at", "since") else None:
-        return f"{texts.gettext(DAY) % found.groupdict()} {found['time']}"
+        return f"{texts.gettext(DAY) % found.groupdict()}{found['time']}"
     return value
 
 

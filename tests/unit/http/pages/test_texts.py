@@ -21,7 +21,10 @@ from app.http.pages.languages import translations
 
 _PAGES = Path(languages.__file__).parent
 _APP = _PAGES.parents[1]
-_ELSEWHERE = [_APP / "compose/error_text.py", _APP / "domain/expectation.py", _APP / "domain/zone_hint.py"]
+_ELSEWHERE = [
+    *(_APP / "compose/error_text.py", _APP / "domain/expectation.py", _APP / "domain/zone_hint.py"),
+    *(_APP / "deliver/transports/remedies.py", _APP / "deliver/transports/smtp_refusals.py"),
+]
 _METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 _PLACES = re.compile(r"%\(\w+\)s")
 
