@@ -4,6 +4,7 @@ A message is rendered once, and outside the transaction, which may not take long
 inserts the message, some messages in one. If one of them was withdrawn in the meantime (its alert closed), the group is rendered again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -39,10 +40,12 @@ from app.store.returned_mails import passed_over
 from app.store.routing import recipients_by_id
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
+from app.store.transactions import WriteTx
 from app.store.writer_queue import WriteOrder
 
 BATCH = 1_000
-AT_ONCE = 10  # groups that are read and stored together: the first message must not wait until hundreds were worded
+# Groups that are read and stored together: the first messages of a pass must not wait until hundreds were worded.
+AT_ONCE, LATER_AT_ONCE = 10, 40
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 MOST_FOR_PROGRAMS = 50  # alerts in a message: some programs take one request for each
@@ -93,14 +96,16 @@ async def tick(context: AppContext) -> bool | Idle:
     groups = [
         part for group in by_group.values() for part in _parts(group, recipients.get(group[0].recipient_id or ""))
     ]
-    for start in range(0, min(len(groups), MOST_GROUPS), AT_ONCE):
-        some = groups[start : min(start + AT_ONCE, MOST_GROUPS)]
+    taken = 0
+    while some := groups[taken : min(taken + (LATER_AT_ONCE if taken else AT_ONCE), MOST_GROUPS)]:
+        taken += len(some)
         views = await _read_together(context, some)
         worded: list[WordedGroup] = []
         for group in some:
             if group[0].what is NoticeKind.SUMMARY and worded:  # which may take long: no alert waits for it
                 await _store(context, worded)
                 worded = []
+            await asyncio.sleep(0)  # to word one takes up to a millisecond, in which no request is answered
             to = recipients.get(group[0].recipient_id or "")
             worded += await _compose_or_put_off(context, group, to, views, avoided, now)
         await _store(context, worded)
@@ -196,18 +201,23 @@ async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
 
 async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
     async with context.database.write(WriteOrder.COMPOSE) as tx:
-        kept = []
-        for one in worded:
-            if await notices.mark_worded(tx, [notice.id for notice in one.group], one.message.id):
-                kept += [(one.message, one.bodies), *one.also]
-            else:
-                await notices.unmark_worded(tx, one.message.id)
-        await outbox.insert_messages(tx, kept)
+        kept = await _mark_worded(tx, worded)
+        await outbox.insert_messages(tx, [pair for one in kept for pair in ((one.message, one.bodies), *one.also)])
         tx.after_commit(lambda: context.wakeups.wake("messages"))
     for one in worded:
         for notice in one.group:
             waited_s = (context.clock() - notice.due_at).total_seconds()
             metrics.STAGE_SECONDS.labels("decided_to_worded").observe(max(0.0, waited_s))
+
+
+async def _mark_worded(tx: WriteTx, worded: Sequence[WordedGroup]) -> list[WordedGroup]:
+    """Mark the notices of all groups, and return the groups. One whose notices do not all wait any more is left out, and they are unmarked."""
+    if await notices.mark_worded(tx, [(notice.id, one.message.id) for one in worded for notice in one.group]):
+        return list(worded)
+    await notices.unmark_worded(tx, [one.message.id for one in worded])
+    if len(worded) == 1:
+        return []
+    return [kept for one in worded for kept in await _mark_worded(tx, [one])]
 
 
 async def _compose_group(

@@ -1,6 +1,7 @@
 """Split `Name <local@domain>` in the same way on every Python version."""
 
 from email import utils
+from functools import lru_cache
 
 import idna
 
@@ -31,5 +32,9 @@ def message_id_header(our_id: str, sender: str) -> str:
 
     It is made once, when the message is composed, and stays the same for each attempt and on each transport.
     """
-    domain = (ascii_domain(split_address(sender)[1]) or "").rpartition("@")[2] or "tocsin.invalid"
-    return f"<{our_id}@{domain}>"
+    return f"<{our_id}@{_domain_of(sender)}>"
+
+
+@lru_cache(maxsize=100)  # there is one sender, and several ids in each mail
+def _domain_of(sender: str) -> str:
+    return (ascii_domain(split_address(sender)[1]) or "").rpartition("@")[2] or "tocsin.invalid"

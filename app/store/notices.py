@@ -1,6 +1,6 @@
 """Notices: decisions to notify, or not to, with their reasons; when each group was notified; when each is repeated."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -117,13 +117,15 @@ _WAITING_DUE = Prepared(
         .limit(bindparam("limit", type_=Integer))
     )
 )
-_MARK_WORDED = Prepared(
-    lambda db: (
-        update(notices)
-        .where(db.one_of(notices.c.id, "ids"), notices.c.state == NoticeState.WAITING)
-        .values(state=NoticeState.WORDED, message_id=bindparam("message_id"))
-    )
-)
+
+
+def _build_mark_worded(db: Builder) -> Executable:
+    worded = db.table("worded", id=String, message_id=String)
+    own = notices.c.id == worded.c.id, notices.c.state == NoticeState.WAITING
+    return update(notices).where(*own).values(state=NoticeState.WORDED, message_id=worded.c.message_id)
+
+
+_MARK_WORDED = Prepared(_build_mark_worded)
 _WORDED_FOR = Prepared(
     lambda db: (
         select(*NOTICES.mapping.columns)
@@ -326,14 +328,14 @@ async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
         looked_at *= 4  # they stay as they are: a worker of that version may be about to word them
 
 
-async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:
-    """Claim waiting notices for the message that words them. False, and then nothing may be kept, if one is no longer waiting."""
-    return await tx.change(_MARK_WORDED, ids=list(ids), message_id=message_id) == len(ids)
+async def mark_worded(tx: WriteTx, worded: Sequence[tuple[str, str]]) -> bool:
+    """Claim waiting notices, each with the id of the message that words it. False, and then no claim may be kept, if one is no longer waiting."""
+    return await tx.change(_MARK_WORDED, worded=worded) == len(worded)
 
 
-async def unmark_worded(tx: WriteTx, message_id: str) -> None:
-    """Take back the claim of a message that is not kept."""
-    back = update(notices).where(notices.c.message_id == message_id)
+async def unmark_worded(tx: WriteTx, message_ids: Collection[str]) -> None:
+    """Take back the claims of messages that are not kept."""
+    back = update(notices).where(notices.c.message_id.in_(message_ids))
     await tx.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
 
 

@@ -1,8 +1,11 @@
 """From notices to messages in the outbox, on real databases: grouped, in threads, and never partly."""
 
+import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -10,10 +13,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.compose import tick as compose
 from app.store.tables import alerts, messages, notices, runs
 from app.store.tables_managed import recipients, routes, summary_schedules
+from app.store.transactions import HOLD_WATCHERS
 from tests.support.context import SystemUnderTest, open_system
 
 
@@ -187,6 +192,46 @@ async def test_a_notice_for_a_recipient_without_transport_is_suppressed_with_its
     await live_on(system)
     [notice] = await system.rows(notices)
     assert (notice.state, notice.reason.rpartition("; ")[2]) == ("suppressed", "its recipient has no transport")
+
+
+async def _wait_for_each(system: SystemUnderTest, *jobs: str) -> None:
+    """Leave a notice for a mail of its own about each of these jobs."""
+    await change(system, routes, group_by=["job"], group_wait_s=0, group_interval_s=0)
+    for job in jobs:
+        await system.receive(job=job, outcome="failure")
+    await system.decide()
+
+
+async def test_workers_that_compose_at_once_make_one_message_of_each_notice(system: SystemUnderTest) -> None:
+    await _wait_for_each(system, *(f"db{number}" for number in range(15)))
+    await asyncio.gather(*(compose.tick(system.context) for _ in range(3)))
+    made = {row.id for row in await system.mails()}
+    worded = await system.rows(notices, notices.c.state == "worded")
+    assert len(worded) == 15
+    assert {notice.message_id for notice in worded} == made
+
+
+async def test_a_notice_that_is_withdrawn_while_it_is_worded_is_not_sent_and_the_others_are(
+    sqlite_database_url: str, tmp_path: Path
+) -> None:
+    async with open_system(sqlite_database_url, tmp_path) as system:
+        await _wait_for_each(system, "db1", "db2", "db3")
+        withdrawn = (await system.rows(notices))[1].id
+
+        @contextmanager
+        def withdraw(_: AsyncConnection) -> Iterator[None]:
+            """Do it after the message is worded, and before it is stored."""
+            HOLD_WATCHERS.remove(withdraw)
+            with closing(sqlite3.connect(sqlite_database_url.partition(":///")[2])) as other, other:
+                other.execute("UPDATE notices SET state = 'suppressed' WHERE id = ?", [withdrawn])
+            yield
+
+        HOLD_WATCHERS.append(withdraw)
+        await compose.tick(system.context)
+        states = {notice.id: (notice.state, notice.message_id) for notice in await system.rows(notices)}
+        assert states.pop(withdrawn) == ("suppressed", None)
+        assert {state for state, _ in states.values()} == {"worded"}
+        assert {message_id for _, message_id in states.values()} == {row.id for row in await system.mails()}
 
 
 async def test_the_summary_is_sent_once_a_day_even_if_all_is_ok(system: SystemUnderTest) -> None:
