@@ -4,9 +4,9 @@ import base64
 import hmac
 import secrets
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pyotp
-from cryptography.fernet import Fernet, InvalidToken
 
 from app.admin.audit import Actor, Self, note
 from app.core.errors import BadInput
@@ -26,6 +26,9 @@ from app.store.people import (
     use_recovery_code,
 )
 from app.store.transactions import ReadTx, WriteTx
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 _FEWEST = 5  # different characters of a password
 _AROUND = (0, -1, 1)  # steps: a phone's clock may be half a minute off
@@ -129,7 +132,10 @@ def _hash(secret: Secret, recovery: str) -> str:
     return secret.hash_key(f"recovery:{recovery}")
 
 
-def _box(secret: Secret) -> Fernet:
+def _box(secret: Secret) -> "Fernet":
+    # Its library takes 7 MiB, and a service at rest has no use for it.
+    from cryptography.fernet import Fernet  # noqa: PLC0415
+
     return Fernet(base64.urlsafe_b64encode(secret.derive("one-time codes")))
 
 
@@ -137,6 +143,8 @@ def _opened(secret: Secret, proofs: Proofs) -> str | None:
     """Return the secret of the codes; None if it was encrypted under another server secret."""
     if proofs.codes_secret is None:
         return None
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415  (see _box)
+
     try:
         return _box(secret).decrypt(proofs.codes_secret.encode()).decode()
     except InvalidToken:

@@ -15,7 +15,7 @@ from app.cli.open_context import check_schema
 from app.cli.open_files import fit_connections
 from app.cli.worker_process import run_here, starting_workers
 from app.core.errors import BadSettings
-from app.core.hidden_modules import hidden
+from app.core.hidden_modules import emptied
 from app.core.log import set_up_log
 from app.core.memory import use_one_arena
 from app.core.networks import read_networks
@@ -30,8 +30,9 @@ from app.store.migrate import upgrade
 from app.store.pooler import refuse_shared_sessions
 from app.store.transactions import Database
 
-with hidden("watchfiles"):  # as in bounded_connection
-    import uvicorn
+with emptied("uvicorn.main"):  # as in bounded_connection
+    from uvicorn.config import Config
+    from uvicorn.server import Server
 
 STOP_S = 10
 UNFINISHED_BATCHES = 16  # of the largest size may be in memory while they are being received
@@ -62,7 +63,7 @@ def serve() -> None:
 def _serve(settings: Settings, listener: socket.socket, work: Work | None) -> None:
     app = create_app(settings, work=work)
     proxies = read_networks(settings.trusted_proxies)
-    config = uvicorn.Config(
+    config = Config(
         app,
         http=bounded_by(
             Limits("http", settings.connections, settings.connections_per_address, proxies=proxies),
@@ -78,7 +79,7 @@ def _serve(settings: Settings, listener: socket.socket, work: Work | None) -> No
         log_config=None,
         timeout_graceful_shutdown=STOP_S,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     _stop_on_signals(server)
     app.state.is_stopping = lambda: server.should_exit
     server.run(sockets=[listener])
@@ -96,7 +97,7 @@ def _worker(settings: Settings, listener: socket.socket) -> Iterator[Work | None
             yield starter.run
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
+def _stop_on_signals(server: Server) -> None:
     """Handle SIGTERM and SIGINT also before and after uvicorn does.
 
     Before: a signal that arrives before uvicorn has installed its own handlers must still stop the server.

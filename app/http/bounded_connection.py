@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 from starlette.responses import Response
 
 from app.core import metrics
-from app.core.hidden_modules import hidden
+from app.core.hidden_modules import emptied
 from app.core.networks import sender_of
 from app.http.places import Limits, Places, Standing
 from app.http.problems import problem
 
-with hidden(
-    "watchfiles"
-):  # for developers, whose changed code it loads again: 2 MiB and a twentieth of a second of each start
+# Its command line, which also loads what runs several processes and restarts them when code changes.
+with emptied("uvicorn.main"):
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MOST = 128 * 1024  # bytes, plus at most one read from the network

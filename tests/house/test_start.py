@@ -65,13 +65,17 @@ SELDOM = {
     "aiosmtpd",
     "asyncpg",
     "authlib",
+    "click",
+    "cryptography",
     "flufl",
+    "httpx",
     "icalendar",
     "imap_tools",
     "pydantic.v1.main",
     "pysnmp",
     "segno",
     "sqlalchemy.orm",
+    "uvicorn.main",
     "watchfiles",
 }
 

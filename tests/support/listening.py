@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 
 @asynccontextmanager
 async def listening(app: ASGIApp, protocol: type[asyncio.Protocol] | None = None) -> AsyncIterator[int]:
     """Serve an app whose lifespan runs already, and yield the port. `protocol`: uvicorn's own if None, which lets requests end first."""
-    config = uvicorn.Config(
+    config = Config(
         app,
         host="127.0.0.1",
         port=0,
@@ -22,7 +23,7 @@ async def listening(app: ASGIApp, protocol: type[asyncio.Protocol] | None = None
         timeout_keep_alive=60,
         timeout_graceful_shutdown=None if protocol is None else 0,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)

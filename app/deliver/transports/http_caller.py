@@ -11,6 +11,8 @@ import json
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote
 from xml.sax.saxutils import escape
 
@@ -18,6 +20,7 @@ import httpcore
 
 from app.core.clock import Clock, now
 from app.core.hidden_modules import hidden
+from app.core.loading import load_in_turn
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
 from app.deliver.transports.public_only import IpAddress, NotPublic, Unresolved, is_public
@@ -25,7 +28,7 @@ from app.domain.attempt import Outcome, Permanent, Sent, Temporary
 from app.domain.recipient import hidden_parts, shown_address
 from app.domain.transport_options import is_secret_header
 
-with hidden("pygments"):  # its command line prints in colours with it: 5 MiB and a twentieth of a second of each start
+if TYPE_CHECKING:
     import httpx
 
 _MAX_REQUESTS = 100
@@ -93,6 +96,8 @@ class HttpCaller:
 
     async def answer_of(self, request: ProgramRequest) -> PostAnswer | Outcome:
         """POST one request and return its answer, for programs whose answer's body decides; without an answer, the outcome."""
+        if not _load_httpx.cache_info().currsize:
+            await load_in_turn(_load_httpx)
         url = _read_url(request.url)
         if isinstance(url, Permanent):
             return url
@@ -190,10 +195,20 @@ def _is_from(sender: str, is_shown: Callable[[IpAddress], bool]) -> bool:
         return False
 
 
-def _read_url(address: str) -> httpx.URL | Permanent:
+@cache
+def _load_httpx() -> Any:  # noqa: ANN401  (a module)
+    """Return httpx, of which only the reading of addresses is used. It is loaded for the first request: it takes 4 MiB."""
+    with hidden("click"):  # its command line needs it
+        import httpx  # noqa: PLC0415
+
+    return httpx
+
+
+def _read_url(address: str) -> "httpx.URL | Permanent":
+    library = _load_httpx()
     try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, ValueError):
+        url: httpx.URL = library.URL(address)
+    except (library.InvalidURL, ValueError):
         return Permanent("address", "is not a URL")
     if url.scheme not in ("http", "https") or not url.host:
         return Permanent("address", "only http and https URLs are called")

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from cryptography.fernet import Fernet, InvalidToken
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -37,6 +36,8 @@ from app.http.pages.session import (
 from app.http.pages.sign_in import browser_of, prove_page, sign_in_page
 
 if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
     from app.http.pages.identity_provider import IdentityProvider
 
 router = APIRouter(include_in_schema=False)
@@ -147,6 +148,8 @@ async def _redirect_to_provider(
 
 
 def _read_pending(context: AppContext, cookie: str, state: str) -> _PendingSignIn | None:
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415  (see _cipher)
+
     try:
         kept = json.loads(_cipher(context).decrypt(cookie.encode()))
     except (InvalidToken, ValueError):
@@ -183,5 +186,8 @@ def _cookie(context: AppContext, state: str) -> str:
     return f"{cookie_prefix(context)}tocsin-sign-in-{context.secret.hash_key(f'sign-in:{state}')[:12]}"
 
 
-def _cipher(context: AppContext) -> Fernet:
+def _cipher(context: AppContext) -> "Fernet":
+    # Its library takes 7 MiB, and a service at rest has no use for it.
+    from cryptography.fernet import Fernet  # noqa: PLC0415
+
     return Fernet(base64.urlsafe_b64encode(context.secret.derive("pending sign-in")))
