@@ -27,6 +27,7 @@ from tests.chaos.agents import Agents
 from tests.chaos.invariants import Aftermath
 from tests.chaos.postbox import Postbox
 from tests.chaos.processes import Program
+from tests.support.context import open_system
 from tests.support.ports import lasting_port
 from tests.support.smtp import SmtpServer
 
@@ -88,6 +89,16 @@ class Storm:
                     await SUMMARY_SCHEDULES.insert(tx, _due_soon(number, admin.id))
         finally:
             await database.close()
+
+    async def leave_failures(self, number: int) -> None:
+        """Leave so many failures whose alerts wait to be sent, each of a job of its own."""
+        async with open_system(self.url, self.folder, **self.mail_settings()) as system:
+            system.time[0] = now()
+            for one in range(number):
+                agent, job = f"host-{one % 6}", f"broken-before-{one}"
+                await system.receive(agent=agent, job=job, outcome="failure", phase="finished")
+                self.agents.know_failure(agent, job)
+            await system.decide()
 
     def start(self) -> None:
         """Start the programs that are not running."""

@@ -19,7 +19,6 @@ from app.store.tables_managed import routes
 from app.store.transactions import Database
 from tests.chaos.program_recorders import Recorders, recorders
 from tests.chaos.storm import BACK_S, SECRET, Storm, storm_over
-from tests.support.context import open_system
 
 ROUNDS, FAILURES = 3, 60
 PROGRAMS = ("pagerduty", "alertmanager", "syslog")
@@ -52,17 +51,6 @@ async def lead_to(storm: Storm, programs: Recorders) -> None:
     for program in storm.programs:
         program.environment |= {"TOCSIN_WEBHOOK_ALLOW_PRIVATE": "true"}
     storm.agents.mailed, storm.agents.recovers = programs.jobs, 0.8
-
-
-async def leave_failures(storm: Storm) -> None:
-    """Leave failures whose alerts wait to be sent."""
-    async with open_system(storm.url, storm.folder, **storm.mail_settings()) as system:
-        system.time[0] = now()
-        for number in range(FAILURES):
-            agent, job = f"host-{number % 6}", f"broken-before-{number}"
-            await system.receive(agent=agent, job=job, outcome="failure", phase="finished")
-            storm.agents.know_failure(agent, job)
-        await system.decide()
 
 
 async def kill_while_sending(storm: Storm, programs: Recorders) -> None:
@@ -101,7 +89,7 @@ async def test_programs_show_each_alert_as_it_is_when_processes_are_killed(datab
     with storm_over(database_url, tmp_path) as storm, recorders(storm.dice) as programs:
         await storm.prepare(0)
         await lead_to(storm, programs)
-        await leave_failures(storm)
+        await storm.leave_failures(FAILURES)
         await storm.under_load(partial(kill_while_sending, storm, programs), faults=False)
         programs.are_well = True
         await storm.let_time_pass()

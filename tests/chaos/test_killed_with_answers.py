@@ -21,7 +21,6 @@ from app.store.routing import RECIPIENTS
 from app.store.tables_managed import recipients, routes
 from app.store.transactions import Database
 from tests.chaos.storm import ADMIN_KEY, BACK_S, SETTLED_S, Storm, storm_over
-from tests.support.context import open_system
 
 ROUNDS, FAILURES, ACKNOWLEDGED = 3, 60, 10
 _LEFT = {
@@ -104,13 +103,7 @@ async def prepare(storm: Storm) -> list[str]:
     finally:
         await database.close()
     storm.agents.recovers = 0.0
-    async with open_system(storm.url, storm.folder, **storm.mail_settings()) as system:
-        system.time[0] = now()
-        for number in range(FAILURES):
-            agent, job = f"host-{number % 6}", f"broken-before-{number}"
-            await system.receive(agent=agent, job=job, outcome="failure", phase="finished")
-            storm.agents.know_failure(agent, job)
-        await system.decide()
+    await storm.leave_failures(FAILURES)
     return [one.id for one in await storm.aftermath.rows(_ALERTS)]
 
 
