@@ -17,6 +17,7 @@ JSON, NDJSON = "application/json", "application/x-ndjson"
 CPU_MOST_S = 4.0  # of all processes of the service; 16 MiB of events take 1 to 2 s, with their way through the worker
 MEMORY_MOST = 400 * 1024 * 1024  # more than before the first of them
 Z20 = bytes(20 * 1024 * 1024)
+Z20_PACKED = gzip.compress(Z20)
 SIZE = 400_000
 OURS = dict(bombs.json_bodies())
 
@@ -38,11 +39,11 @@ ROWS: list[tuple[str, str, str, bytes, int, str | None, str | None]] = [
     ("over 16 MiB", JSON, "", b"[" + b" " * (17 * 1024 * 1024), 413, "too_large", None),
     ("many lines", NDJSON, "", b"{}\n" * 100_000, 413, "too_many_events", None),
     ("one long line", NDJSON, "", event(log="a" * 2_000_000), 422, "too_large", None),
-    ("gzip", JSON, "gzip", gzip.compress(Z20), 413, "too_large", None),
+    ("gzip", JSON, "gzip", Z20_PACKED, 413, "too_large", None),
     ("gzip of nothing", JSON, "gzip", gzip.compress(b"") * 20_000, 400, "malformed_packing", None),
-    ("gzip in gzip", JSON, "gzip", gzip.compress(gzip.compress(Z20)), 400, "malformed_body", None),
-    ("gzip twice", JSON, "gzip, gzip", gzip.compress(gzip.compress(Z20)), 415, "wrong_encoding", "Content-Encoding"),
-    ("deflate", JSON, "deflate", zlib.compress(Z20), 415, "wrong_encoding", "Content-Encoding"),
+    ("gzip in gzip", JSON, "gzip", gzip.compress(Z20_PACKED), 400, "malformed_body", None),
+    ("gzip twice", JSON, "gzip, gzip", gzip.compress(Z20_PACKED), 415, "wrong_encoding", "Content-Encoding"),
+    ("deflate", JSON, "deflate", zlib.compress(Z20, 1), 415, "wrong_encoding", "Content-Encoding"),
     ("brotli", JSON, "br", b"\x0b\x02\x80hi\x03", 415, "wrong_encoding", "Content-Encoding"),
     ("NUL", JSON, "", event(message="a\0b", labels={"a\0": "\0"}, job="j\0"), 202, None, None),
     ("halves of characters", JSON, "", event(log="").replace(b'"log": "', b'"log": "' + b"\\udfff" * 60_000), 202, None, None),
