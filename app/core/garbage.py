@@ -9,8 +9,9 @@ import gc
 from collections.abc import Iterator
 
 _YOUNG, _MIDDLE, _FULL = gc.get_threshold()
-# Python's own number (10) lets 85 000 objects gather at the least, such as those of closed connections: to free them takes up to 0.2 s.
-_FULL_AFTER_LOADING = 2
+# Python's own number of rounds (10) lets 85 000 objects gather at the least, such as those of closed connections: to free them takes up
+# to 0.2 s. So does Python's own number of young objects since 3.13 (2000).
+_YOUNG_AFTER_LOADING, _FULL_AFTER_LOADING = 700, 2
 _NEVER = 1_000_000_000
 
 
@@ -19,7 +20,7 @@ def freeze_loaded() -> None:
     gc.collect()
     gc.freeze()
     gc.collect()  # without it, a quarter as many new objects as were frozen would gather
-    gc.set_threshold(_YOUNG, _MIDDLE, _FULL_AFTER_LOADING)
+    gc.set_threshold(_YOUNG_AFTER_LOADING, _MIDDLE, _FULL_AFTER_LOADING)
 
 
 @contextlib.contextmanager

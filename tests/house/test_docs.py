@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from app.cli.lazy_group import COMMANDS, load_command
@@ -19,7 +18,7 @@ from app.deliver.transports.webhook import sign, signing_secret
 from app.intake.language.words_file import TermMeaning, languages
 from app.intake.parse import WireEvent
 from tests.support import curl, settings_page
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT, sources
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with serving(tmp_path_factory.mktemp("docs") / "var") as running:
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}
         headers = {"Authorization": f"Bearer {running.enrol_key}"}
-        httpx.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
+        CLIENT.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
         wait_until("the alert", lambda: running.ask("/v1/alerts", state="open")["items"])
         yield running
 
@@ -122,7 +121,7 @@ def _fail_again(service: Running) -> None:
     headers = {"Authorization": f"Bearer {service.enrol_key}"}
     for outcome in ("success", "failure"):
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": outcome, "key": f"{outcome}-{time.time_ns()}"}
-        httpx.post(f"{service.url}/v1/events", json=event, headers=headers).raise_for_status()
+        CLIENT.post(f"{service.url}/v1/events", json=event, headers=headers).raise_for_status()
         time.sleep(0.01)
     wait_until("the events to be decided", lambda: not service.ask("/v1/events", state="new")["items"])
     wait_until("the alert", lambda: service.ask("/v1/alerts", state="open")["items"])
@@ -163,9 +162,9 @@ def test_the_page_for_agents_names_every_code_and_flag():
 
 @pytest.mark.parametrize("name", ["docs/operate.md", "deploy/prometheus-rules.yaml"])
 def test_the_metrics_named_there_exist(name: str, service: Running):
-    text = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    text = CLIENT.get(f"{service.url}/metrics").raise_for_status().text
     headers = {"Authorization": f"Bearer {service.admin_key}"}
-    text += httpx.get(f"{service.url}/metrics/jobs", headers=headers).raise_for_status().text
+    text += CLIENT.get(f"{service.url}/metrics/jobs", headers=headers).raise_for_status().text
     known = set(re.findall(r"^# TYPE (\w+)", text, flags=re.MULTILINE))
     named = set(re.findall(r"\btocsin_(?!agent|admin|enrol)\w+", (ROOT / name).read_text(encoding="utf-8")))
     assert named
@@ -173,7 +172,7 @@ def test_the_metrics_named_there_exist(name: str, service: Running):
 
 
 def test_every_metric_is_on_the_page_for_operators(service: Running):
-    text = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    text = CLIENT.get(f"{service.url}/metrics").raise_for_status().text
     text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     assert {
         name

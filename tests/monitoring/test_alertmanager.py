@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.alertmanager import alertmanager
@@ -51,7 +50,7 @@ class Pushing:
         """Report the end of a run."""
         headers = {"Authorization": f"Bearer {self.running.enrol_key}"}
         event = {"agent": "nas01", "job": job, "outcome": outcome, "message": message}
-        httpx.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
+        CLIENT.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
 
     def all_sent(self) -> list[dict] | None:
         """Return the messages to Alertmanager once each of them is sent."""

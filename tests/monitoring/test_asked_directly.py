@@ -15,7 +15,7 @@ import pytest
 from icalendar import Calendar
 
 from tests.support.measured import Measured
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT
 
 PLUGIN = [sys.executable, str(ROOT / "programs/monitoring/check_tocsin.py")]
@@ -36,18 +36,18 @@ class Asked:
         """Report one run of the agent web01."""
         event = {"agent": "web01", "job": job, "outcome": outcome, "message": "disk full"}
         headers = {"Authorization": f"Bearer {self.running.enrol_key}"}
-        httpx.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
+        CLIENT.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
 
     def get(self, path: str, key: str | None = None) -> httpx.Response:
         """Get a path, with a key or without one."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.get(f"{self.running.url}{path}", headers=headers, timeout=30).raise_for_status()
+        return CLIENT.get(f"{self.running.url}{path}", headers=headers, timeout=30).raise_for_status()
 
     def share(self, kind: str, shows: list[str]) -> str:
         """Create a share link, and return its token."""
         body = {"kind": kind, "name": EVIL, "customer_ids": None, "shows": shows}
         headers = {"Authorization": f"Bearer {self.running.admin_key}"}
-        made = httpx.post(f"{self.running.url}/v1/share-links", json=body, headers=headers, timeout=30)
+        made = CLIENT.post(f"{self.running.url}/v1/share-links", json=body, headers=headers, timeout=30)
         return made.raise_for_status().json()["token"]
 
 
@@ -55,7 +55,7 @@ class Asked:
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     with serving(tmp_path_factory.mktemp("asked") / "var") as running:
         body, headers = {"kind": "monitor", "name": "m"}, {"Authorization": f"Bearer {running.admin_key}"}
-        key = httpx.post(f"{running.url}/v1/keys", json=body, headers=headers, timeout=30).json()["key"]
+        key = CLIENT.post(f"{running.url}/v1/keys", json=body, headers=headers, timeout=30).json()["key"]
         asked = Asked(running, key)
         asked.report("www", "success")
         wait_until("the first run", lambda: asked.get("/v1/status", key).json()["verdict"] == "ok")
@@ -118,7 +118,7 @@ def test_a_calendar_with_names_from_events_is_read_by_a_parser(asked: Asked):
     [job] = wait_until("the job", lambda: asked.running.ask("/v1/jobs", name=name)["items"])
     headers = {"Authorization": f"Bearer {asked.running.admin_key}"}
     body = {"expectation": {"period_s": 86400}}
-    httpx.patch(f"{asked.running.url}/v1/jobs/{job['id']}", json=body, headers=headers, timeout=30).raise_for_status()
+    CLIENT.patch(f"{asked.running.url}/v1/jobs/{job['id']}", json=body, headers=headers, timeout=30).raise_for_status()
     path = f"/v1/calendar/{asked.share('calendar', ['jobs'])}.ics"
     found = wait_until("the runs", lambda: Calendar.from_ical(asked.get(path).content).walk("VEVENT"))
     assert {str(one["SUMMARY"]) for one in found} == {f"Backup expected: {name} on web01"}

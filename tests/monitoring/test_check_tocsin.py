@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from programs.monitoring.check_tocsin import Range
@@ -20,7 +19,7 @@ from tests.support.icinga import icinga
 from tests.support.measured import Measured, version_of
 from tests.support.nagios import nagios
 from tests.support.ports import lasting_port
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT
 
 PLUGIN = [sys.executable, str(ROOT / "programs/monitoring/check_tocsin.py")]
@@ -38,7 +37,7 @@ class Watched:
         """Report as the agent nas01, and wait until the report was decided on."""
         event = {"agent": "nas01", "job": job, "outcome": outcome, **more}
         headers = {"Authorization": f"Bearer {self.running.enrol_key}"}
-        httpx.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
+        CLIENT.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
 
         def look() -> bool:
             found = self.running.ask("/v1/jobs", name=job)["items"]
@@ -67,7 +66,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with serving(folder / "var") as running:
         body = {"kind": "monitor", "name": "nagios"}
         headers = {"Authorization": f"Bearer {running.admin_key}"}
-        made = httpx.post(f"{running.url}/v1/keys", json=body, headers=headers, timeout=30).json()
+        made = CLIENT.post(f"{running.url}/v1/keys", json=body, headers=headers, timeout=30).json()
         (folder / "key").write_text(f"{made['key']}\n", encoding="utf-8")
         found = Watched(running, folder / "key")
         found.report("photos", "success", labels={"site": "hq"}, metrics={"duration_s": 41.5, "bytes_stored": 1048576})

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from docs.monitoring_table import BEGIN, END, ROWS, missing, put_into, table
 from tests.support import curl
 from tests.support.prometheus import prometheus
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT
 
 FOLDER = ROOT / "docs/monitoring"
@@ -56,7 +55,7 @@ def test_the_commands_of_all_pages_work_one_after_the_other(tmp_path: Path):
     with serving(tmp_path / "var") as running:
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}
         headers = {"Authorization": f"Bearer {running.enrol_key}"}
-        httpx.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
+        CLIENT.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
         wait_until("the alert", lambda: running.ask("/v1/alerts", state="open")["items"])
         blocks = [
             block
@@ -97,11 +96,11 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
     with serving(folder / "var") as running:
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}
         headers = {"Authorization": f"Bearer {running.enrol_key}"}
-        httpx.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
+        CLIENT.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
         body, admin = {"kind": "monitor", "name": "m"}, {"Authorization": f"Bearer {running.admin_key}"}
-        key = httpx.post(f"{running.url}/v1/keys", json=body, headers=admin).json()["key"]
+        key = CLIENT.post(f"{running.url}/v1/keys", json=body, headers=admin).json()["key"]
         (folder / "monitor.key").write_text(key, encoding="utf-8")
-        plugin = httpx.get(f"{running.url}/downloads/check_tocsin").raise_for_status()
+        plugin = CLIENT.get(f"{running.url}/downloads/check_tocsin").raise_for_status()
         (folder / "check_tocsin").write_bytes(plugin.content)
         yield running, folder
 

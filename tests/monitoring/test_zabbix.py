@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx
 import pytest
 
 from tests.support.measured import Measured, version_of
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT
 from tests.support.zabbix_server import Zabbix, zabbix
 
@@ -29,7 +28,7 @@ class Watched:
         """Report one run."""
         event = {"agent": "sql01", "job": job, "outcome": outcome, "message": "disk full", "metrics": {"duration_s": 9}}
         headers = {"Authorization": f"Bearer {self.running.enrol_key}"}
-        httpx.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
+        CLIENT.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with serving(folder / "var") as running, zabbix(folder / "zabbix") as server:
         admin = {"Authorization": f"Bearer {running.admin_key}"}
         body = {"kind": "monitor", "name": "zabbix"}
-        key = httpx.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).json()["key"]
+        key = CLIENT.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).json()["key"]
         source = TEMPLATE.read_text(encoding="utf-8")
         assert server.call("configuration.import", format="yaml", source=source, rules=RULES | {"groups": {"createMissing": True}})  # fmt: skip
         [template] = server.call("template.get", filter={"host": "Tocsin by HTTP"})

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.ports import lasting_port
-from tests.support.running import wait_until
+from tests.support.running import CLIENT, wait_until
 
 PROGRAM = shutil.which("prometheus-alertmanager") or "prometheus-alertmanager"
 _CONFIG = """\
@@ -46,7 +46,7 @@ class Alertmanager:
 
         def look() -> bool:
             try:
-                return httpx.get(f"{self.url}/-/ready", timeout=5).is_success
+                return CLIENT.get(f"{self.url}/-/ready", timeout=5).is_success
             except httpx.HTTPError:
                 return False
 
@@ -59,7 +59,7 @@ class Alertmanager:
 
     def alerts(self) -> list[dict]:
         """Return the alerts that fire there now."""
-        shown = httpx.get(f"{self.url}/api/v2/alerts", timeout=5)
+        shown = CLIENT.get(f"{self.url}/api/v2/alerts", timeout=5)
         shown.raise_for_status()
         return shown.json()
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.support.ports import lasting_port
-from tests.support.running import Running, wait_until
+from tests.support.running import CLIENT, Running, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,24 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return what a query returns now. Raises httpx.HTTPStatusError for one that cannot be read."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=30).raise_for_status()
+        answer = CLIENT.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=30).raise_for_status()
         return list(answer.json()["data"]["result"])
 
     def series(self, selector: str) -> list[dict[str, str]]:
         """Return the labels of the series that match."""
-        answer = httpx.get(f"{self.url}/api/v1/series", params={"match[]": selector}, timeout=30).raise_for_status()
+        answer = CLIENT.get(f"{self.url}/api/v1/series", params={"match[]": selector}, timeout=30).raise_for_status()
         return list(answer.json()["data"])
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
-        found = httpx.get(f"{self.url}/api/v1/alerts", timeout=30).raise_for_status().json()["data"]["alerts"]
+        found = CLIENT.get(f"{self.url}/api/v1/alerts", timeout=30).raise_for_status().json()["data"]["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
 
 
 def scrapes_of(running: Running, folder: Path) -> list[dict[str, Any]]:
     """Return what docs/monitoring/prometheus.md lets Prometheus scrape of a service: itself and its jobs. The key of kind monitor is written to `folder`."""
     body, admin = {"kind": "monitor", "name": "prometheus"}, {"Authorization": f"Bearer {running.admin_key}"}
-    created = httpx.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).raise_for_status()
+    created = CLIENT.post(f"{running.url}/v1/keys", json=body, headers=admin, timeout=30).raise_for_status()
     (folder / "monitor.key").write_text(created.json()["key"], encoding="utf-8")
     targets = [{"targets": [running.url.removeprefix("http://")]}]
     jobs = {
@@ -72,7 +72,7 @@ def prometheus(folder: Path, rules: Path, scrapes: list[dict[str, Any]]) -> Iter
         def is_ready() -> bool:
             assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
             try:
-                return httpx.get(f"{url}/-/ready", timeout=5).is_success
+                return CLIENT.get(f"{url}/-/ready", timeout=5).is_success
             except httpx.TransportError:
                 return False
 

@@ -34,7 +34,7 @@ class PushingService:
         """Report the end of a run."""
         headers = {"Authorization": f"Bearer {self.running.enrol_key}"}
         event = {"agent": "nas01", "job": job, "outcome": outcome, "message": message}
-        httpx.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
+        CLIENT.post(f"{self.running.url}/v1/events", json=event, headers=headers, timeout=30).raise_for_status()
 
     def attempts(self, transport: str) -> list[dict]:
         """Return all attempts by a transport."""

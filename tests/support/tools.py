@@ -5,9 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,6 @@ def hearing(folder: Path) -> Iterator[Heard]:
 
 def _tell(running: Running, path: str, body: dict) -> dict:
     admin = {"Authorization": f"Bearer {running.admin_key}"}
-    answer = httpx.post(f"{running.url}{path}", json=body, headers=admin, timeout=30)
+    answer = CLIENT.post(f"{running.url}{path}", json=body, headers=admin, timeout=30)
     answer.raise_for_status()
     return answer.json()

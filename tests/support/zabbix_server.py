@@ -15,7 +15,7 @@ import httpx
 
 from tests.support.ports import lasting_port
 from tests.support.postgres import Cluster
-from tests.support.running import wait_until
+from tests.support.running import CLIENT, wait_until
 
 FRONTEND = Path("/usr/share/zabbix")  # Debian's zabbix-frontend-php
 SQL = Path("/usr/share/zabbix-server-pgsql")
@@ -56,7 +56,7 @@ class Zabbix:
         if self._auth is None and method != "user.login":
             self._auth = self.call("user.login", username="Admin", password="zabbix")
         body = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1, "auth": self._auth}
-        answer = httpx.post(f"{self.url}/api_jsonrpc.php", json=body, timeout=60).raise_for_status().json()
+        answer = CLIENT.post(f"{self.url}/api_jsonrpc.php", json=body, timeout=60).raise_for_status().json()
         assert "error" not in answer, answer["error"]
         return answer["result"]
 

@@ -11,7 +11,7 @@ import pytest
 from app.http.tools import mounts
 from app.http.tools.setup_lines import TOOL_SETUPS, SetupValues, fill_in
 from tests.support import curl
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 from tests.support.sources import ROOT
 
 CURLABLE = [row.tool for row in TOOL_SETUPS if row.tool != "mail"]
@@ -21,7 +21,7 @@ SENDS_NO_EVENT = {"tocsin-report"}  # its line only fetches the program
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with serving(tmp_path_factory.mktemp("connect") / "var") as running:
-        answer = httpx.post(
+        answer = CLIENT.post(
             f"{running.url}/v1/events",
             headers={"Authorization": f"Bearer {running.enrol_key}"},
             json={"agent": "nas01", "job": "photos", "outcome": "success"},
@@ -36,7 +36,7 @@ def agent_id(service: Running) -> str:
 
 
 def connect(service: Running, tool: str, accept: str = "application/json") -> httpx.Response:
-    return httpx.post(
+    return CLIENT.post(
         f"{service.url}/v1/connect",
         headers={"Authorization": f"Bearer {service.admin_key}", "Accept": accept},
         json={"agent_id": agent_id(service), "tool": tool, "job": "the photos"},
@@ -70,7 +70,7 @@ def test_a_shell_line_is_received_as_a_failure(service: Running, tool: str, tmp_
 
 def test_an_agent_gets_lines_with_its_own_key(service: Running) -> None:
     key = connect(service, "ntfy").json()["key"]
-    asked = httpx.get(f"{service.url}/v1/connect", headers={"Authorization": f"Bearer {key}"})
+    asked = CLIENT.get(f"{service.url}/v1/connect", headers={"Authorization": f"Bearer {key}"})
     found = asked.json()
     assert (found["agent"], asked.headers["cache-control"]) == ("nas01", "no-store")
     assert all(key in " ".join([*tool["lines"], tool["example"]]) for tool in found["tools"])
@@ -94,7 +94,7 @@ def test_a_request_for_plain_text_gets_plain_text(service: Running) -> None:
 @pytest.mark.parametrize(("tool", "code"), [("healthchecks", "job_missing"), ("rsnapshot", "not_found")])
 def test_an_unknown_tool_or_a_missing_job_is_refused(service: Running, tool: str, code: str) -> None:
     before = len(service.ask("/v1/keys")["items"])
-    refused = httpx.post(
+    refused = CLIENT.post(
         f"{service.url}/v1/connect",
         headers={"Authorization": f"Bearer {service.admin_key}"},
         json={"agent_id": agent_id(service), "tool": tool},
@@ -106,9 +106,9 @@ def test_an_unknown_tool_or_a_missing_job_is_refused(service: Running, tool: str
 def test_an_agent_or_an_enrolment_key_gets_no_lines_of_another_agent(service: Running) -> None:
     key = connect(service, "ntfy").json()["key"]
     other = f"{service.url}/v1/connect?agent_id=agt_{'0' * 28}"
-    assert httpx.get(other, headers={"Authorization": f"Bearer {key}"}).status_code == 403
+    assert CLIENT.get(other, headers={"Authorization": f"Bearer {key}"}).status_code == 403
     enrols = {"Authorization": f"Bearer {service.enrol_key}"}
-    assert httpx.get(f"{service.url}/v1/connect", headers=enrols).status_code == 403
+    assert CLIENT.get(f"{service.url}/v1/connect", headers=enrols).status_code == 403
 
 
 def test_a_job_name_cannot_inject_shell_words() -> None:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.cli import Served, serving_process, tocsin
 from tests.support.postgres import Cluster
-from tests.support.running import wait_until
+from tests.support.running import CLIENT, wait_until
 from tests.support.smtp import Behave, SmtpServer
 
 
@@ -45,11 +44,11 @@ def test_the_first_start_shows_its_keys_once(served: Served, tmp_path: Path) -> 
     assert kept.read_text().splitlines() == [f"TOCSIN_ADMIN_KEY={admin}", f"TOCSIN_ENROL_KEY={enrol}"]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert "Mail goes to   var/mail" in served.output
-    docs = httpx.get(f"http://127.0.0.1:{served.port}/docs", trust_env=False)
+    docs = CLIENT.get(f"http://127.0.0.1:{served.port}/docs")
     assert docs.status_code == 200
     assert "server" not in docs.headers
     headers = {"Authorization": f"Bearer {admin}"}
-    customers = httpx.get(f"http://127.0.0.1:{served.port}/v1/customers", headers=headers, trust_env=False)
+    customers = CLIENT.get(f"http://127.0.0.1:{served.port}/v1/customers", headers=headers)
     assert [one["name"] for one in customers.json()["items"]] == ["My backups"]
     code, seconds = served.stop()
     assert code == 0
@@ -156,7 +155,7 @@ def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
         with serving_process(tmp_path, **mail) as served:
             key = {"Authorization": f"Bearer {word_after('Enrolment key', served.output)}"}
             event = {"agent": "a", "job": "j", "phase": "finished", "outcome": "failure"}
-            httpx.post(f"http://127.0.0.1:{served.port}/v1/events", headers=key, json=event, trust_env=False)
+            CLIENT.post(f"http://127.0.0.1:{served.port}/v1/events", headers=key, json=event)
             found = wait_until(
                 "the refusal",
                 lambda: re.search(r"! The last attempt over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
@@ -226,9 +225,9 @@ def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cl
 
 def test_the_api_documentation_page_loads_nothing_from_the_internet(shared: Served) -> None:
     base = f"http://127.0.0.1:{shared.port}"
-    page = httpx.get(f"{base}/docs", trust_env=False).text
+    page = CLIENT.get(f"{base}/docs").text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert loaded
     for path in loaded:
         assert path.startswith("/docs/static/")
-        assert httpx.get(base + path, trust_env=False).status_code == 200
+        assert CLIENT.get(base + path).status_code == 200

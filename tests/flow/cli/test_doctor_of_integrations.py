@@ -4,13 +4,12 @@ import json
 import sqlite3
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.chat_server import chat_server
 from tests.support.ports import lasting_port
 from tests.support.reporting import PushingService, pushing_service
-from tests.support.running import wait_until
+from tests.support.running import CLIENT, wait_until
 
 pytestmark = pytest.mark.slow
 DAY_US = 86_400_000_000
@@ -75,7 +74,7 @@ def test_a_program_that_works_has_a_line_and_a_monitoring_system_that_no_longer_
         keys = [service.send("POST", "/v1/keys", {"kind": "monitor", "name": name}).json() for name in ("old", "new")]
         for key in keys:
             headers = {"Authorization": f"Bearer {key['key']}"}
-            httpx.get(f"{service.running.url}/v1/status", headers=headers, timeout=30).raise_for_status()
+            CLIENT.get(f"{service.running.url}/v1/status", headers=headers, timeout=30).raise_for_status()
         assert checks(service, "monitor keys", "note") == []
         with sqlite3.connect(tmp_path / "var/tocsin.db", timeout=30) as database:
             moved = f"created_at = created_at - 2 * {DAY_US}, last_used_at = created_at - 2 * {DAY_US}"

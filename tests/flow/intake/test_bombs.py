@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import bombs
 from tests.support.cpu_noise import CPU_NOISE
-from tests.support.running import Running, serving
+from tests.support.running import CLIENT, Running, serving
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 CPU_MOST_S = 4.0  # of all processes of the service; 16 MiB of events take 1 to 2 s, with their way through the worker
@@ -57,7 +57,7 @@ ROWS: list[tuple[str, str, str, bytes, int, str | None, str | None]] = [
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, int]]:
     with serving(tmp_path_factory.mktemp("bombs")) as running:
         running.ask("/v1/jobs")
-        httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60)
+        CLIENT.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60)
         yield running, measure(running)[1]
 
 
@@ -73,7 +73,7 @@ def check(service: tuple[Running, int], path: str, headers: dict[str, str], body
     """Send a body, and fail unless its cost is bounded."""
     running, memory = service
     before = measure(running)[0]
-    answer = httpx.post(f"{running.url}{path}", content=body, headers=headers, timeout=120)
+    answer = CLIENT.post(f"{running.url}{path}", content=body, headers=headers, timeout=120)
     used, now = measure(running)
     assert used - before < CPU_MOST_S * CPU_NOISE
     assert now - memory < MEMORY_MOST

@@ -5,10 +5,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-import httpx
 import pytest
 
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 
 SHORT, CHUNK = "Content-Length: 5000", "Transfer-Encoding: chunked"
 RESTIC = '{"message_type":"summary","files_new":1,"snapshot_id":"1a2b3c4d"}'
@@ -77,7 +76,7 @@ def test_what_came_is_kept_and_proves_no_success(
 def test_what_came_is_kept_while_the_key_is_looked_up(service: Running):
     """The key of this tool was not used before, so the database is asked for it while the connection is closed."""
     customer = service.ask("/v1/customers")["items"][0]["id"]
-    answer = httpx.post(
+    answer = CLIENT.post(
         f"{service.url}/v1/keys",
         json={"kind": "enrol", "name": "fresh", "customer_id": customer},
         headers={"Authorization": f"Bearer {service.admin_key}"},

@@ -18,7 +18,7 @@ from tests.support.corpus_service import listening
 from tests.support.cpu_noise import CPU_NOISE
 from tests.support.loop_hold import HoldsInFile, serving_measured
 from tests.support.ports import lasting_port
-from tests.support.running import Running
+from tests.support.running import CLIENT, Running
 
 HELD_MOST_S = 0.05 * CPU_NOISE
 STARTED_S = 4.0  # the service loads its words two seconds after it started
@@ -36,7 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder: Path = tmp_path_factory.mktemp("held")
     settings = {"TOCSIN_MAIL_IN_PORT": str(port), "TOCSIN_MAIL_IN_A_MINUTE": "10000"}
     with serving_measured(folder, **settings) as (running, holds):
-        httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60)
+        CLIENT.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60)
         time.sleep(STARTED_S)
         holds.forget()
         yield running, holds, port
@@ -45,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def check(service: Service, name: str) -> None:
     """Fail if something held the loop since the last check."""
     running, holds, _ = service
-    httpx.get(f"{running.url}/healthz", timeout=60).raise_for_status()
+    CLIENT.get(f"{running.url}/healthz", timeout=60).raise_for_status()
     longest = holds.longest(without=WORKER)
     holds.forget()
     print(f"{name[:60]}: {longest.seconds * 1000:.0f} ms")  # noqa: T201  (shown with -s)
@@ -117,10 +117,10 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
 def test_no_json_holds_the_loop(service: Service, name: str, body: bytes):
     running = service[0]
     key = {"Authorization": f"Bearer {running.enrol_key}", "Content-Type": "application/json"}
-    assert httpx.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60).status_code < 500
+    assert CLIENT.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60).status_code < 500
     lines = b"\n".join(body.split(b","))
     ndjson = key | {"Content-Type": "application/x-ndjson"}
-    assert httpx.post(f"{running.url}/v1/events", content=lines, headers=ndjson, timeout=60).status_code < 500
+    assert CLIENT.post(f"{running.url}/v1/events", content=lines, headers=ndjson, timeout=60).status_code < 500
     check(service, name)
 
 
@@ -128,9 +128,9 @@ def test_no_json_holds_the_loop(service: Service, name: str, body: bytes):
 def test_no_packed_body_holds_the_loop(service: Service, encoding: str, body: bytes):
     running = service[0]
     key = {"Authorization": f"Bearer {running.enrol_key}", "Content-Encoding": encoding}
-    answer = httpx.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60)
+    answer = CLIENT.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60)
     assert answer.status_code == 413
-    httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=body, headers=key, timeout=60)
+    CLIENT.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=body, headers=key, timeout=60)
     check(service, encoding)
 
 
@@ -140,7 +140,7 @@ def test_no_request_of_a_tool_holds_the_loop(service: Service):
     too_long = []
     for path, content_type, body in bombs.tool_bodies():
         where = running.url + path.format(key=running.enrol_key, uuid=running.enrol_key)
-        answer = httpx.post(where, content=body, headers={"Content-Type": content_type}, timeout=120)
+        answer = CLIENT.post(where, content=body, headers={"Content-Type": content_type}, timeout=120)
         assert answer.status_code < 500
         try:
             check(service, f"{path} {body[:30]!r} {len(body)}")
@@ -156,11 +156,11 @@ def test_the_first_text_after_a_start_does_not_hold_the_loop(tmp_path: Path, fir
     with serving_measured(tmp_path) as (running, holds):
         holds.forget()
         if first == "a text of a tool":
-            httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"Sicherung abgebrochen", timeout=60)
+            CLIENT.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"Sicherung abgebrochen", timeout=60)
         else:
             key = {"Authorization": f"Bearer {running.enrol_key}"}
             event = {"agent": "sql01", "job": "nightly", "outcome": "abgebrochen"}
-            httpx.post(f"{running.url}/v1/events", headers=key, json=event, timeout=60)
+            CLIENT.post(f"{running.url}/v1/events", headers=key, json=event, timeout=60)
         longest = holds.longest(without=WORKER)
         assert running.ask("/v1/events", limit="1")["items"][0]["outcome"] in ("failure", "warning", "cancelled")
         assert longest.seconds <= HELD_MOST_S, longest

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from tests.support import relay_host
 from tests.support.relay_pair import Pair, paired
-from tests.support.running import Running, serving, wait_until
+from tests.support.running import CLIENT, Running, serving, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +131,7 @@ def by_file(pair: Pair) -> None:
     key = {"Authorization": f"Bearer {pair.service.admin_key}"}
     for relay in pair.service.ask("/v1/relays")["items"]:
         if relay["id"] != pair.relay_id:
-            httpx.delete(f"{pair.service.url}/v1/relays/{relay['id']}", headers=key, timeout=30).raise_for_status()
+            CLIENT.delete(f"{pair.service.url}/v1/relays/{relay['id']}", headers=key, timeout=30).raise_for_status()
     [admin] = pair.service.ask("/v1/recipients")["items"]
     ways = [{"transport": way, "address": "admin@example.org"} for way in ("mapi", "file")]
     pair.tell(f"/v1/recipients/{admin['id']}", "PATCH", transports=ways)
@@ -145,7 +144,7 @@ def fail(pair: Pair, *jobs: str) -> None:
     key = {"Authorization": f"Bearer {pair.service.enrol_key}"}
     for job in jobs:
         event = {"agent": "sql01", "job": job, "outcome": "failure", "severity": "critical", "message": "locked"}
-        httpx.post(f"{pair.service.url}/v1/events", json=event, headers=key, timeout=30).raise_for_status()
+        CLIENT.post(f"{pair.service.url}/v1/events", json=event, headers=key, timeout=30).raise_for_status()
 
 
 def sent_by_file(pair: Pair, *jobs: str) -> bool:

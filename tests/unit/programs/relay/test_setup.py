@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-import httpx
 import pytest
 
 from programs.relay import settings as relay_settings
 from programs.relay.program import main
 from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, remedy_for
-from tests.support.running import serving
+from tests.support.running import CLIENT, serving
 
 
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ def test_each_failure_of_the_connection_has_its_advice(problem: str, advice: str
 def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path: Path) -> None:
     with serving(tmp_path / "service") as service:
         admin = {"Authorization": f"Bearer {service.admin_key}"}
-        made = httpx.post(f"{service.url}/v1/relays", json={"name": "mail01"}, headers=admin).json()
+        made = CLIENT.post(f"{service.url}/v1/relays", json={"name": "mail01"}, headers=admin).json()
         code, folder = made["setup"]["code"], tmp_path / "relay"
         lines: list[str] = []
 
