@@ -32,6 +32,7 @@ from app.intake.dialects.make_event import (
     why_unreadable,
 )
 from app.intake.dialects.repeated_names import doubt_repeated, note_parameters, noting_repeated_names
+from app.intake.dialects.stated_trouble import judge_parameters
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.first_tries import FirstTries, identify_body
@@ -446,7 +447,7 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
     try:
         with noting_repeated_names() as repeated:
             note_parameters(request.query)
-            events = dialect(request)
+            events = judge_parameters(dialect(request), request.query)
     except NotUnderstood as cause:
         return [make_unreadable_event(tool, request, str(cause), job=cause.job)]
     except Exception:  # noqa: BLE001  (an error boundary)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.intake.dialects.healthchecks import may_be_signal
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.signal_body import judge_signal
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
@@ -25,15 +26,16 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     parts = list(request.path[2:] if request.path[:1] == ("p",) else request.path)
     if len(parts) > _MAX_PARTS:
         raise NotUnderstood("the address has too many parts")
-    state_in_path = parts.pop() if parts and (len(parts) == _MAX_PARTS or parts[0] in _STATES) else ""
+    is_state = bool(parts) and (parts[0].lower() in _STATES or may_be_signal(parts[0]))
+    state_in_path = parts.pop() if len(parts) == _MAX_PARTS or is_state else ""
     state = (request.query_value("state") or state_in_path).lower()
     if state not in _STATES:
         raise NotUnderstood(f"{state[:40]!r} is not a state")
     phase, outcome = _STATES[state]
     job = parts[0] if parts else request.query_value("job") or request.job or TOOL
     series, stamp, code = (request.query_value(name) for name in ("series", "stamp", "status_code"))
-    if outcome == "success" and code is not None and parse_number(code) not in (None, 0):
-        outcome = "failure"
+    if outcome == "success" and code is not None and (number := parse_number(code)) != 0:
+        outcome = "unclear" if number is None else "failure"
     metrics: dict[str, object] = {"duration_s": request.query_value("duration")}
     for name, value in request.query:
         metric, _, amount = value.partition(":")

@@ -12,6 +12,7 @@ from app.intake.dialects.make_event import make_event
 from app.intake.dialects.script_output import describe_exit_code
 from app.intake.dialects.signal_body import BY_SEVERITY, SignalBody, read_signal_body
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "healthchecks"
@@ -39,7 +40,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         phase, outcome = "finished", "failure"
     text = request.text
     body = parse_text(text) or read_signal_body(text, is_success=outcome == "success")
-    phase, outcome = _combine(signal, phase, outcome, body)
+    phase, outcome = _combine(signal.lower(), phase, outcome, body)
     job = request.query_value("job") or slug or request.job or body.job or TOOL
     rid = request.query_value("rid")
     exit_code = signal if _WIDE_EXIT_CODE.fullmatch(signal) or signal.isdecimal() else None
@@ -74,20 +75,25 @@ def split_path(path: Sequence[str], *, has_slug: bool) -> tuple[str | None, str]
         raise NotUnderstood("the address has too many parts")
     if len(parts) == _MAX_PARTS:
         return parts[0], parts[1]
-    if parts and has_slug and not is_signal(parts[0]):
+    if parts and has_slug and not (is_signal(parts[0]) or may_be_signal(parts[0])):
         return parts[0], ""
     return None, parts[0] if parts else ""
 
 
 def is_signal(part: str) -> bool:
     """Return whether a part of an address is a signal and not a slug."""
-    return part in _SIGNALS or _is_exit_code(part)
+    return part.lower() in _SIGNALS or _is_exit_code(part)
+
+
+def may_be_signal(part: str) -> bool:
+    """Return whether a part that is no signal may be meant as one: `failed`, `-1`, `$?`. As the name of a job it would report a success."""
+    return not any(map(str.isalpha, part)) or read_words(part).meaning in (Meaning.FAILURE, Meaning.CANCELLED)
 
 
 def parse_signal(signal: str) -> tuple[str | None, str | None]:
     """Return phase and outcome. Raises NotUnderstood for what is not a signal."""
-    if signal in _SIGNALS:
-        return _SIGNALS[signal]
+    if signal.lower() in _SIGNALS:
+        return _SIGNALS[signal.lower()]
     if _is_exit_code(signal):
         return "finished", "success" if int(signal) == 0 else "failure"
     raise NotUnderstood(f"{signal[:40]!r} is not a signal")

@@ -52,10 +52,19 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     error = first_text(fields, _ERROR)
     if state == "finally" and request.is_cut and not first_text(fields, _EXIT_CODE):
         raise NotUnderstood("the body is incomplete: it ends before the exit code")
-    # A failure without an exit code is one of resticprofile itself.
+    # A failure without an exit code is one of resticprofile itself. `finally` comes after a failure too: what its body does not say, its
+    # output must.
     code = first_text(fields, _EXIT_CODE) or ("1" if state == "fail" or error else "0")
-    query = [("exit_code", code), ("activity", identity["activity"]), ("job", identity["job"])]
-    (event,) = restic.read(replace(request, query=query, body=output.encode("utf-8", "replace"), headers={}))
+    is_stated = state != "finally" or not fields.keys().isdisjoint((*_EXIT_CODE, *_ERROR))
+    query = [
+        ("activity", identity["activity"]),
+        ("job", identity["job"]),
+        *([("exit_code", code)] if is_stated else []),
+    ]
+    try:
+        (event,) = restic.read(replace(request, query=query, body=output.encode("utf-8", "replace"), headers={}))
+    except NotUnderstood as cause:
+        raise NotUnderstood(str(cause), identity["job"]) from cause
     message = event.get("message")
     if error and event.get("outcome") != "success" and (not message or message.startswith("exit code")):
         message = error
