@@ -24,6 +24,7 @@ from app.intake.budgets import BudgetRefusal, KeyBudgets, KeyMeter, routine_of
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
 from app.intake.dialects import mail
+from app.intake.dialects.cut_texts import noting_cuts
 from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.dialects.make_event import (
     attribute_to_sender,
@@ -445,7 +446,7 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
     So a report is never lost because of a bug in a dialect. The result is empty only where the dialect returns no event.
     """
     try:
-        with noting_repeated_names() as repeated:
+        with noting_repeated_names() as repeated, noting_cuts() as cuts:
             note_parameters(request.query)
             events = judge_parameters(dialect(request), request.query)
     except NotUnderstood as cause:
@@ -457,9 +458,11 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
         events = [doubt_repeated(event, repeated[0]) for event in events] or [
             make_unreadable_event(tool, request, repeated[0])
         ]
+    if cuts:
+        events = [doubt_success(event, cuts[0]) for event in events]
     if len(events) <= MAX_DIALECT_EVENTS:
         return events
     return [
-        *events[:MAX_DIALECT_EVENTS],
+        *sorted(events, key=lambda event: event.get("outcome") == "success")[:MAX_DIALECT_EVENTS],
         make_unreadable_event(tool, request, f"it reports more than {MAX_DIALECT_EVENTS} results at once"),
     ]

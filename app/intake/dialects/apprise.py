@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from app.intake.dialects.body_fields import as_text, read_form_body, read_json_body
+from app.intake.dialects.cut_texts import keep_beginning
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
@@ -56,7 +57,7 @@ def _read_fields(request: ToolRequest) -> Mapping[str, str]:
     """Return the fields by what the body is, not by its declared type."""
     if found := read_json_body(request):
         return {name: text for name in _FIELDS if (text := as_text(found.get(name)))}
-    text = request.readable_text[:_MAX_TEXT]
+    text = keep_beginning(request.readable_text, _MAX_TEXT)
     if text.lstrip()[:1] == "<":
         return {name: value for name, tag in _XML_TAGS.items() if (value := _text_in_tag(tag, text))}
     form = {**dict(request.query), **read_form_body(request)}

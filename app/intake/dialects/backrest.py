@@ -84,7 +84,7 @@ def read_text(text: str, request: ToolRequest) -> WireEvent | None:
 
 def _make_event(body: SignalBody, log: str, request: ToolRequest) -> WireEvent:
     is_known = body.outcome is not None or body.phase == "started"
-    reading = None if is_known else read_words(log[:1000], names=[body.job] if body.job else [])
+    reading = None if is_known else read_words(log, names=[body.job] if body.job else [])
     if reading is not None and reading.meaning is Meaning.SUCCESS:  # without a condition, words report trouble only
         reading = Reading(Meaning.UNCLEAR, reading.words, reading.rule)
     return make_event(

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from app.domain.mail_bounds import exceeds_bounds
+from app.intake.dialects.cut_texts import keep_beginning, note_cut
 from app.intake.dialects.repeated_names import keep_last
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.dialects.tool_request import ToolRequest
@@ -40,9 +41,17 @@ def read_form_body(request: ToolRequest) -> dict[str, str]:
     """Return the fields and files of a form as text: multipart, as `curl -F` sends it, or urlencoded."""
     content_type = request.headers.get("content-type", "")
     if content_type.lower().startswith("multipart/form-data"):
-        return _parse_multipart(content_type, request.body[:MAX_FORM_LENGTH])
-    text = "&".join(request.text[:MAX_FORM_LENGTH].split("&")[:MAX_FORM_FIELDS])
+        return _parse_multipart(content_type, keep_beginning(request.body, MAX_FORM_LENGTH))
+    text = first_fields(keep_beginning(request.text, MAX_FORM_LENGTH), MAX_FORM_FIELDS)
     return keep_last(parse_qsl(text, keep_blank_values=True, errors="replace"))
+
+
+def first_fields(form: str, most: int) -> str:
+    """Return the first fields of an urlencoded form."""
+    pairs = form.split("&", most)
+    if len(pairs) > most:
+        note_cut()
+    return "&".join(pairs[:most])
 
 
 def _parse_multipart(content_type: str, body: bytes) -> dict[str, str]:

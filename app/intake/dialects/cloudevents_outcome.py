@@ -65,7 +65,7 @@ def find_result(words: Sequence[str], content: Mapping[str, Any], text: str) -> 
     if by_type is not None:
         found.append(by_type)
     if text.strip():
-        by_text = read_words(text[:4096])
+        by_text = read_words(text)
         if by_text.meaning is not Meaning.SUCCESS or not found:
             found.append(by_text)
     if any(one.meaning is Meaning.UNCLEAR and one.words.rpartition(": ")[2] in _UNKNOWN for one in found):
@@ -122,7 +122,7 @@ def _read_state(name: str, state: str) -> Reading:
     if word in _UNKNOWN:
         return Reading(Meaning.UNCLEAR, f"{name}: {word}", STATUS_FIELD)
     meaning = _MEANINGS.get(word)
-    return read_words(state[:1000]) if meaning is None else Reading(meaning, f"{name}: {word}", STATUS_FIELD)
+    return read_words(state) if meaning is None else Reading(meaning, f"{name}: {word}", STATUS_FIELD)
 
 
 def _read_type(words: Sequence[str]) -> Reading | None:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from app.intake.dialects.body_fields import as_text, parse_json_object
+from app.intake.dialects.body_fields import as_text, first_fields, parse_json_object
+from app.intake.dialects.cut_texts import keep_beginning
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_non_negative, parse_seconds
@@ -92,7 +93,7 @@ def _read_text(text: str, source: ReportSource) -> WireEvent:
         values["ParsedResult"] = "Error"
         reason = failed[1] or failed[2]
     else:
-        reading = read_words(text[:1000], names=[str(values["backup-name"])] if values.get("backup-name") else [])
+        reading = read_words(text, names=[str(values["backup-name"])] if values.get("backup-name") else [])
         if title is None and reading.meaning is Meaning.UNCLEAR:
             raise NotUnderstood("a report that names no result")
         reason = None if reading.meaning is Meaning.SUCCESS else first
@@ -232,9 +233,9 @@ def _as_object(value: object) -> Mapping[str, Any]:
 
 def _find_report(request: ToolRequest) -> str:
     """Return the text in the form, whatever its parameter is called; for a body that is not a form, the body."""
-    text = request.text[:_MAX_FORM]
+    text = keep_beginning(request.text, _MAX_FORM)
     if text.lstrip().startswith("{"):
         return text
-    pairs = parse_qsl("&".join(text.split("&")[:_MAX_FIELDS]), keep_blank_values=True, errors="replace")
+    pairs = parse_qsl(first_fields(text, _MAX_FIELDS), keep_blank_values=True, errors="replace")
     values = [value for name, value in [*pairs, *request.query] if name == "message" or value.startswith("Duplicati ")]
     return max(values, key=lambda value: (value.startswith("Duplicati "), len(value))) if values else text

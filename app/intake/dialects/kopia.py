@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from app.intake.dialects.body_fields import as_text, read_json_body
+from app.intake.dialects.cut_texts import keep_beginning
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.text_decoding import decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
@@ -19,7 +20,7 @@ from app.intake.dialects.values import parse_bytes, parse_seconds
 from app.intake.parse import WireEvent
 
 TOOL = "kopia"
-_MAX_TEXT, _MAX_SNAPSHOTS = 1024 * 1024, 1000
+_MAX_TEXT = 1024 * 1024
 _OUTCOMES = {
     "": "unclear",
     "success": "success",
@@ -59,11 +60,11 @@ def is_kopia_subject(subject: str) -> bool:
 def read(request: ToolRequest) -> Sequence[WireEvent]:
     """Return an event for each snapshot in the report. Raises NotUnderstood where no status tells the result."""
     subject = decode_header_value(request.headers.get("subject", "").strip())
-    text, body = request.text[:_MAX_TEXT].replace("\r\n", "\n"), read_json_body(request)
+    text, body = keep_beginning(request.text, _MAX_TEXT).replace("\r\n", "\n"), read_json_body(request)
     found = _HOST.search(subject)
     host = request.query_value("agent") or as_text(body.get("hostname")) or (found[1] if found else None)
     snapshots = list(_parse_json(body)) if body else list(_parse_text(text)) or list(_parse_html(text))
-    events = [_make_snapshot_event(snapshot, host, request) for snapshot in snapshots[:_MAX_SNAPSHOTS]]
+    events = [_make_snapshot_event(snapshot, host, request) for snapshot in snapshots]
     return events or [_read_other(subject, text, body, host, request)]
 
 

@@ -17,7 +17,6 @@ from app.intake.language.log_errors import find_log_errors
 from app.intake.parse import WireEvent
 
 TOOL = "loki"
-MAX_STREAMS, MAX_LINES = 20, 100_000
 _NANOSECONDS = 1e9
 _RUN_LINE = re.compile(r"(Started|Finished|Failed) (\w{1,20})$")
 _OUTCOMES = {"Finished": "success", "Failed": "failure"}
@@ -40,16 +39,14 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     streams = read_json_body(request).get("streams")
     if not isinstance(streams, list) or not streams:
         raise NotUnderstood("no streams in JSON")
-    return [
-        event for stream in streams[:MAX_STREAMS] if isinstance(stream, dict) for event in _read_stream(request, stream)
-    ]
+    return [event for stream in streams if isinstance(stream, dict) for event in _read_stream(request, stream)]
 
 
 def _read_stream(request: ToolRequest, stream: Mapping[str, Any]) -> list[WireEvent]:
     sent, values = stream.get("stream"), stream.get("values")
     labels = {name: text for name, value in sent.items() if (text := as_text(value))} if isinstance(sent, dict) else {}
     lines: list[_LogLine] = []
-    for value in values[:MAX_LINES] if isinstance(values, list) else ():
+    for value in values if isinstance(values, list) else ():
         match value:
             case [stamp, str(text), *_]:
                 lines.append(_LogLine(str(stamp), text))

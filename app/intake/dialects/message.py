@@ -17,7 +17,6 @@ _FENCE = "```"
 # borgmatic's own words where its configuration has none; it reports a failure as `FAIL`, so `FINISH` is a success.
 _BORGMATIC = re.compile(r"A borgmatic (START|FINISH|FAIL) event happened\.?", re.IGNORECASE)
 _BORGMATIC_STATES = {"start": Meaning.STARTED, "finish": Meaning.SUCCESS, "fail": Meaning.FAILURE}
-_HEAD, _TAIL = 16 * 1024, 48 * 1024
 _WORST_FIRST = (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
 
 
@@ -33,8 +32,7 @@ def read_message(
     is_log = by_field is not None and "\n" in text.strip()
     if (found := _BORGMATIC.fullmatch(title.strip())) is not None:
         return Reading(_BORGMATIC_STATES[found[1].lower()], title[:200], STATUS_FIELD)
-    head_and_tail = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
-    by_words = read_words(title, "" if is_log else head_and_tail, names=names)
+    by_words = read_words(title, "" if is_log else text, names=names)
     for meaning in _WORST_FIRST:
         for reading in (by_words, by_field):
             if reading is not None and reading.meaning is meaning:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from app.domain.event import STATUS_FIELD
-from app.intake.dialects.body_fields import as_text, read_json_body
+from app.intake.dialects.body_fields import as_text, first_fields, read_json_body
+from app.intake.dialects.cut_texts import keep_beginning
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.repeated_names import keep_last
@@ -52,7 +53,7 @@ def _read_fields(request: ToolRequest) -> dict[str, str]:
     found = read_json_body(request)
     if found:
         return {name: text for name, value in found.items() if (text := as_text(value))}
-    text = request.readable_text[:_MAX_FORM_LENGTH]
-    pairs = parse_qsl("&".join(text.split("&")[:_MAX_FIELDS]), keep_blank_values=True, errors="replace")
+    text = keep_beginning(request.readable_text, _MAX_FORM_LENGTH)
+    pairs = parse_qsl(first_fields(text, _MAX_FIELDS), keep_blank_values=True, errors="replace")
     form = {**dict(request.query), **keep_last(pairs)}
     return form if {"title", "message"} & form.keys() else {**form, "message": text}

@@ -30,7 +30,9 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     message = fields.get("msg") or ""
     is_start = is_up and message.strip().lower() == "start"  # borgmatic's
     judged = judge_signal(None if is_start else "success" if is_up else "failure", message)
-    if request.is_cut and "status" not in fields and judged.outcome == "success":
+    text = request.text
+    is_unread = request.is_cut or (len(text) > _MAX_JSON_LENGTH and text.lstrip().startswith("{"))  # with a status
+    if is_unread and "status" not in fields and judged.outcome == "success":
         judged = SignalBody("unclear")
     ping = parse_number(fields.get("ping"))
     return [

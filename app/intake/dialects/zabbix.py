@@ -14,7 +14,6 @@ from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "zabbix"
-MAX_VALUES = 100
 _SESSION_METHODS = frozenset({"user.login", "user.logout", "apiinfo.version"})
 # What people push, whole: borgmatic's defaults, and the states of its other hooks.
 _VALUES = {
@@ -35,7 +34,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         raise NotUnderstood(f"the method {method[:40]!r} does not report a backup")
     params = call.get("params")
     items = params if isinstance(params, list) else [params]
-    values = [item for item in items[:MAX_VALUES] if isinstance(item, dict) and "value" in item]
+    values = [item for item in items if isinstance(item, dict) and "value" in item]
     if not values:
         raise NotUnderstood("the call pushes no value")
     return [_make_event(request, value) for value in values]

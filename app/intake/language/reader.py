@@ -38,9 +38,12 @@ _BRACKETS = re.compile(r"\[([^\[\]]{1,80})\]|\*{2,5}([^*]{1,80})\*{2,5}|\{([^{}]
 def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> Reading:
     """Return what subject and body say together. Words in `names` (of agents, jobs and hosts) never decide.
 
-    Never raises. A text that states neither success nor trouble is UNCLEAR.
+    What is too long for a subject is read as the beginning of the body. Never raises. A text that states neither success nor trouble is UNCLEAR.
     """
-    subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject[:MAX_SUBJECT])
+    if len(subject) > MAX_SUBJECT:
+        end = max(subject.rfind(" ", 0, MAX_SUBJECT), subject.rfind("\n", 0, MAX_SUBJECT)) + 1 or MAX_SUBJECT
+        subject, body = subject[:end], f"{subject[end:]}\n{body}"
+    subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject)
     chosen = choose_lines(body)
     # Read as people see it: with an unseen character in it, "failed" would be an unknown word.
     lines = list(map(without_unseen, (subject.replace("\n", " "), *chosen.lines)))

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from app.core.mail_address import split_address
 from app.domain.mail_bounds import exceeds_bounds
 from app.domain.mail_rule import ToolText
+from app.intake.dialects.cut_texts import keep_beginning, note_cut
 from app.intake.dialects.mails.varying import without_gateway_tags
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
 from app.intake.dialects.tool_request import ToolRequest
@@ -88,7 +89,7 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
     of_key = (name for name in (request.job, request.agent) if name)
     names = [name for name in (*request.names_in(subject, text), *of_key) if name.lower() != subject.strip().lower()]
     return ReceivedMail(
-        subject[:MAX_SUBJECT],
+        keep_beginning(subject, MAX_SUBJECT),
         text,
         sender[:MAX_SUBJECT],
         _read_date(message),
@@ -104,13 +105,13 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
 
 
 def _read_roughly(request: ToolRequest, beyond: str | None = None) -> ReceivedMail:
-    head, _, text = decode_text(request.body[:MAX_TEXT], "").replace("\r\n", "\n").partition("\n\n")
+    head, _, text = decode_text(keep_beginning(request.body, MAX_TEXT), "").replace("\r\n", "\n").partition("\n\n")
     found = {name.lower(): value for name, value in reversed(_ROUGH_HEADER.findall(head))}
     subject = _SPACES.sub(" ", decode_encoded_words(found.get("subject", ""))).strip()
     sender = split_address(found.get("from", ""))[1] or request.headers.get("mail-from", "")
     names = request.names_in(subject, text)
     return ReceivedMail(
-        subject[:MAX_SUBJECT],
+        keep_beginning(subject, MAX_SUBJECT),
         text,
         sender[:MAX_SUBJECT],
         job=request.job,
@@ -147,19 +148,23 @@ def _read_texts(message: Message) -> tuple[str, str, str]:
     plain = [text for content_type, text in _text_parts(message) if content_type == "text/plain" and text.strip()]
     html = [text for content_type, text in _text_parts(message) if content_type == "text/html"]
     if plain:
-        return "\n".join(plain)[:MAX_TEXT], "", "\n".join(html)[:_MAX_OTHER]
-    return "\n".join(map(_visible_text, html))[:MAX_TEXT], "\n".join(html)[:MAX_TEXT], ""
+        return keep_beginning("\n".join(plain), MAX_TEXT), "", "\n".join(html)[:_MAX_OTHER]
+    return keep_beginning("\n".join(map(_visible_text, html)), MAX_TEXT), "\n".join(html)[:MAX_TEXT], ""
 
 
 def _text_parts(message: Message) -> Iterator[tuple[str, str]]:
     for count, part in enumerate(message.walk()):
         if count >= MAX_PARTS:
+            note_cut()
             return
         if part.is_multipart() or part.get_content_maintype() != "text":
             continue
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
-            yield part.get_content_type(), decode_text(payload[:MAX_TEXT], str(part.get("content-type", "")))
+            yield (
+                part.get_content_type(),
+                decode_text(keep_beginning(payload, MAX_TEXT), str(part.get("content-type", ""))),
+            )
 
 
 def _visible_text(html: str) -> str:

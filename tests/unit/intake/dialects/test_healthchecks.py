@@ -53,7 +53,7 @@ def test_a_number_beyond_an_exit_code_is_a_failure_all_the_same(signal: str):
     assert read_one(signal)["outcome"] == "failure"
 
 
-@pytest.mark.parametrize("signal", ["1e2", "-0", "²", "finished", "START", "9" * 30])
+@pytest.mark.parametrize("signal", ["1e2", "-0", "²", "finished", "BEGIN", "9" * 30])
 def test_an_unknown_signal_is_not_understood(signal: str):
     with pytest.raises(NotUnderstood):
         read_one(signal)
