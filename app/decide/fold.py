@@ -182,22 +182,27 @@ def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
 def _find_late_failure(folded: FoldedJob, events: Sequence[Event]) -> Run | None:
     """Return the newest failure that by its own time came before another run, but was received after that run's report.
 
-    Its clock may be behind: it would be hidden by a run that ended before it. A time that is proven hides it rightly.
+    Its clock may be behind: it would be hidden by a run that ended before it. A time that is proven hides it rightly, unless the other
+    run has the same one: many senders state whole seconds.
     """
-    received = {event.key: event.received_at for event in events}
+    received = {event.key: event.received_at for event in events if event.kind is EventKind.REPORT}
     unproven = {event.key for event in events if event.kind is EventKind.REPORT and not is_time_proven(event)}
     newest = folded.before.last_finished_at
+    last = max([run.ended_at for run in folded.ended if run.ended_at is not None], default=None)
     for run in reversed(folded.ended):
-        if run.outcome is not RunOutcome.FAILURE or run.ended_at is None or run.decided_by not in unproven:
+        if run.outcome is not RunOutcome.FAILURE or run.ended_at is None or run.decided_by not in received:
             continue
-        is_after_stored = newest is not None and run.ended_at <= newest
-        if is_after_stored or any(
-            other.ended_at is not None
-            and other.ended_at > run.ended_at
-            and received.get(other.decided_by or "", received[run.decided_by]) < received[run.decided_by]
-            for other in folded.ended
-        ):
+        own, is_unproven = received[run.decided_by], run.decided_by in unproven
+        if newest is not None and run.ended_at <= newest and (is_unproven or run.ended_at == newest == last):
             return run
+        for other in folded.ended:
+            came = received.get(other.decided_by or "", own)
+            if other is run or other.ended_at is None:
+                continue
+            if is_unproven and other.ended_at > run.ended_at and came < own:
+                return run
+            if other.ended_at == run.ended_at == last and came <= own:
+                return run
     return None
 
 

@@ -205,7 +205,7 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
 
 
 async def _hides_behind(tx: WriteTx, folded: FoldedJob, failure: Run) -> bool:
-    """Return whether a failure came after a run with a later time, and nothing good came after it.
+    """Return whether a failure came after a run with a later time, or with the same one, and nothing good came after it.
 
     Only the times of receipt show it: events are decided in any order, and those of one request are in the order of their own times.
     """
@@ -215,7 +215,9 @@ async def _hides_behind(tx: WriteTx, folded: FoldedJob, failure: Run) -> bool:
     if own not in received:
         return False
     is_hidden = not folded.is_late or any(
-        received.get(run.event_id or "", received[own]) < received[own] for run in earlier
+        received.get(run.event_id or "", received[own]) < received[own]
+        or (run.ended_at == failure.ended_at and received.get(run.event_id or "") == received[own])
+        for run in earlier
     )
     return is_hidden and not await has_good_end_since(tx, folded.after, received[own])
 

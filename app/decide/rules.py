@@ -138,7 +138,7 @@ def _judge_late_failure(run: Run, alert: Alert | None, rule: Rule | None) -> lis
     if rule is None or not rule.enabled or rule.after_in_row > 1:
         return []
     reason = (
-        f"a failure dated {run.ended_at:%Y-%m-%d %H:%M} UTC came after a run with a later time, and nothing proves that it is older: "
+        f"a failure dated {run.ended_at:%Y-%m-%d %H:%M} UTC came after a run with the same or a later time, and nothing proves that it is older: "
         f"the clock of its host may be behind; rule '{rule.name}'"
     )
     return [

@@ -51,6 +51,12 @@ NAMED = "run:"  # prefix of the key of a run that its agent names
 EARLY_S = "early_s"  # metric of a missed event: by how many seconds a run may come before its slot
 
 
+_BADNESS: Mapping[RunOutcome | None, int] = {
+    outcome: place
+    for place, outcome in enumerate((RunOutcome.SUCCESS, RunOutcome.CANCELLED, RunOutcome.WARNING, RunOutcome.FAILURE))
+}
+
+
 def run_key_of(event: Event) -> str:
     """Return the key that the events of one run share: the run that the agent names; else each event is a run, and starts and ends are paired.
 
@@ -86,7 +92,8 @@ def end_unclear(run: Run, at: datetime) -> Run:
 def merge(run: Run, event: Event) -> Run:
     """Return the run with one event added. Commutative and idempotent.
 
-    The event that happened last decides; at the same moment, what an administrator taught.
+    The event that happened last decides; at the same moment, what an administrator taught, else the worse outcome: many senders state
+    whole seconds, and a success must not hide the failure that came right after it.
     """
     heard_at, outcome, ended_at = max(run.heard_at, event.occurred_at), outcome_of(event), event.occurred_at
     if outcome is None:
@@ -100,8 +107,9 @@ def merge(run: Run, event: Event) -> Run:
     if run.ended_at is not None and (
         run.ended_at,
         (run.decided_by or "").startswith(TAUGHT),
+        _BADNESS.get(run.outcome, 0),
         run.decided_by or "",
-    ) >= (ended_at, event.kind is EventKind.TAUGHT, event.key):
+    ) >= (ended_at, event.kind is EventKind.TAUGHT, _BADNESS.get(outcome, 0), event.key):
         return replace(run, heard_at=heard_at)
     return replace(
         run,

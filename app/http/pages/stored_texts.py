@@ -33,6 +33,9 @@ _ALERTS = (
     _("%(nth)s missed run in a row"),
     _("rule '%(name)s'"),
     _(
+        "a failure dated %(at)s came after a run with the same or a later time, and nothing proves that it is older: the clock of its host may be behind"
+    ),
+    _(  # as it was stored before
         "a failure dated %(at)s came after a run with a later time, and nothing proves that it is older: the clock of its host may be behind"
     ),
     _("still running"),
