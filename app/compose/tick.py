@@ -200,7 +200,7 @@ async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
 
 
 async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
-    async with context.database.write(WriteOrder.COMPOSE) as tx:
+    async with context.database.write(WriteOrder.COMPOSE, is_on_disk=False) as tx:
         kept = await _mark_worded(tx, worded)
         await outbox.insert_messages(tx, [pair for one in kept for pair in ((one.message, one.bodies), *one.also)])
         tx.after_commit(lambda: context.wakeups.wake("messages"))

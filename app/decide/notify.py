@@ -186,6 +186,8 @@ async def notify_closed(tx: WriteTx, routing: RoutingContext, closed: Sequence[t
 
     Notices that still wait are suppressed with a reason that says so: who was not notified of the alert needs no recovery.
     """
+    if not closed:
+        return []
     await notices.suppress_waiting(
         tx, {alert.id: f"closed before anybody was notified: {why}" for alert, why in closed}
     )

@@ -109,7 +109,7 @@ async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> Non
 async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str] = ()) -> None:
     """Decide on piece after piece in one transaction, until nothing waits or it has taken long enough."""
     notices = 0
-    async with context.database.write(WriteOrder.DECIDE) as tx:
+    async with context.database.write(WriteOrder.DECIDE, is_on_disk=False) as tx:
         began = time.perf_counter()
         if only:
             await find_by_indexes(tx, in_order=False)

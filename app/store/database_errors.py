@@ -49,8 +49,16 @@ def _driver_errors() -> tuple[type[Exception], ...]:
     asyncpg = sys.modules.get("asyncpg")
     if asyncpg is None:
         return (sqlite3.Error,)
+    # What SQLAlchemy makes of them, which it wraps again unless we begin a transaction ourselves.
+    adapter = sys.modules["sqlalchemy.dialects.postgresql.asyncpg"].AsyncAdapt_asyncpg_dbapi
     # The last one is raised for a statement on a connection that the server is closing at the same moment.
-    return sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+    return (
+        sqlite3.Error,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        adapter.Error,
+        asyncpg.InternalClientError,
+    )
 
 
 def connection_errors() -> tuple[type[Exception], ...]:

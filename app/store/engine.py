@@ -27,6 +27,7 @@ from app.core.settings import MIB, Settings
 from app.core.wakeups import Wakeups
 from app.store.async_engine import AsyncEngine, create_async_engine
 from app.store.database_errors import WriteState, connection_errors
+from app.store.postgres_connection import connection_class
 from app.store.writer_queue import WriterQueue
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
@@ -70,6 +71,7 @@ def open_engines(settings: Settings) -> Engines:
         )
     engine = create_async_engine(
         settings.database,
+        connect_args={"connection_class": connection_class()},
         pool_size=settings.database_pool,
         max_overflow=0,
         pool_timeout=BUSY_S,

@@ -24,6 +24,7 @@ from app.store.writer_queue import WriteOrder
 
 T = TypeVar("T")
 _TOO_LONG_S = 1.0
+_NOT_ON_DISK = "SET LOCAL synchronous_commit TO off;"
 # Each is entered when a transaction begins to hold the writer and left when it releases it: tests measure with them what a metric
 # of wall time cannot tell on a busy machine.
 HOLD_WATCHERS: list[Callable[[AsyncConnection], AbstractContextManager[None]]] = []
@@ -101,6 +102,15 @@ class WriteTx(ReadTx):
         self._driver = raw.driver_connection
         return self._driver
 
+    async def begin(self, settings: str) -> None:
+        """Begin now, not with the first statement: settings of PostgreSQL for this transaction go in one turn with its BEGIN."""
+        driver: Any = (await self.connection.get_raw_connection()).driver_connection
+        driver.next_settings = settings
+        try:
+            await self._connect()
+        finally:
+            driver.next_settings = ""  # for no other transaction, whatever happened to this one
+
     def after_commit(self, act: Callable[[], None]) -> None:
         """Call `act` after a successful commit, for wakeups and logs. Before it, a stage would wake up and find nothing."""
         self._after.append(act)
@@ -118,15 +128,20 @@ class Database:
     engines: Engines
 
     @asynccontextmanager
-    async def write(self, order: WriteOrder = WriteOrder.OTHER) -> AsyncIterator[WriteTx]:
+    async def write(self, order: WriteOrder = WriteOrder.OTHER, *, is_on_disk: bool = True) -> AsyncIterator[WriteTx]:
         """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away.
 
-        `order`: who has SQLite's writer first of those who wait for it.
+        `order`: who has SQLite's writer first of those who wait for it. Without `is_on_disk`, a commit on PostgreSQL does not wait for the
+        disk (on SQLite that made no difference): after a power cut it may be missing, with all that was committed after it in the same
+        way. Only for a step that is then taken again, and of which nothing leaves this service before another commit has waited: that one
+        brings all earlier ones to the disk.
         """
         async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
             tx = WriteTx(connection)
             with _held(connection):
                 async with connection.begin():
+                    if not (is_on_disk or self.is_sqlite):
+                        await tx.begin(_NOT_ON_DISK)
                     yield tx
                 connection.info[IS_CLEAN] = True
         tx.committed()
