@@ -36,8 +36,7 @@ from app.domain.relay import agent_of, unfit
 from app.domain.uncomposed import mark
 from app.store import notices, outbox, relays
 from app.store.messages import read_alert_views
-from app.store.returned_mails import passed_over
-from app.store.routing import recipients_by_id
+from app.store.routing import recipients_and_bounced
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 from app.store.transactions import WriteTx
@@ -86,8 +85,9 @@ async def tick(context: AppContext) -> bool | Idle:
         due = await notices.waiting_due(tx, now, BATCH)
         if not due:
             return False if await notices.waiting_due(tx, now + idle, 1) else Idle(idle)
-        recipients = await recipients_by_id(tx, {notice.recipient_id for notice in due if notice.recipient_id})
-        avoided = await passed_over(tx, now)
+        of_due = {notice.recipient_id for notice in due if notice.recipient_id}
+        recipients, bounced = await recipients_and_bounced(tx, of_due)
+    avoided = frozenset(one.address for one in bounced if one.is_passed_over(now))
     by_group: dict[
         tuple[str | None, str], list[Notice]
     ] = {}  # in the order of the notices: the most urgent group first
@@ -202,8 +202,9 @@ async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
 async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
     async with context.database.write(WriteOrder.COMPOSE, is_on_disk=False) as tx:
         kept = await _mark_worded(tx, worded)
-        await outbox.insert_messages(tx, [pair for one in kept for pair in ((one.message, one.bodies), *one.also)])
-        tx.after_commit(lambda: context.wakeups.wake("messages"))
+        stored = [pair for one in kept for pair in ((one.message, one.bodies), *one.also)]
+        await outbox.insert_messages(tx, stored)
+        tx.after_commit(lambda: context.wakeups.wake_transports(message.transport for message, _ in stored))
     for one in worded:
         for notice in one.group:
             waited_s = (context.clock() - notice.due_at).total_seconds()

@@ -4,7 +4,7 @@ Within the process, wakeups are asyncio events; between processes on PostgreSQL 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ class Wakeups:
     returned: asyncio.Event = field(default_factory=asyncio.Event)  # mails that came back
     edits: asyncio.Event = field(default_factory=asyncio.Event)  # those that leave something to do
     for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # set with `messages`, for relays that wait
+    transports: set[str] = field(default_factory=set)  # for which this process has just stored messages
     far: Callable[[str], None] | None = None
     are_heard: bool = True
 
@@ -40,6 +41,11 @@ class Wakeups:
         self.wake_here(stage)
         if self.far is not None:
             self.far(stage)
+
+    def wake_transports(self, names: Iterable[str]) -> None:
+        """Wake the delivery of these transports, for which messages were stored. It need not ask first for which any are due."""
+        self.transports.update(names)
+        self.wake("messages")
 
     def wake_here(self, stage: str) -> None:
         """Wake only this process."""

@@ -31,7 +31,6 @@ from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
-from app.store.customers import customers_by_id
 from app.store.events import (
     forms_reported_before,
     has_good_end_since,
@@ -40,7 +39,7 @@ from app.store.events import (
     received_times,
 )
 from app.store.jobs import JobName
-from app.store.routing import all_rules, current_silences
+from app.store.routing import current_silences, customers_and_rules
 from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
 from app.store.transactions import WriteTx
 
@@ -86,8 +85,8 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime, *, i
     """
     locked = await agents.lock_agents(tx, {event.agent_id for event in events}, waits=is_first)
     events = events if is_first else [event for event in events if event.agent_id in locked]
-    customers = await customers_by_id(tx, {event.customer_id for event in events})
-    batch = BatchContext(customers, locked, await all_rules(tx), now)
+    customers, rules = await customers_and_rules(tx, {event.customer_id for event in events})
+    batch = BatchContext(customers, locked, rules, now)
     folded, postponed = await _fold(tx, batch, events)
     events = [event for event in events if event.id not in postponed]
     subjects = [(f.after.customer_id, f.after.id) for f in folded]

@@ -17,8 +17,7 @@ from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY,
 from app.domain.route import Route, Silence
 from app.domain.service_event import AGENT
 from app.store import notices
-from app.store.returned_mails import all_bounced_addresses
-from app.store.routing import all_recipients, all_routes, current_silences, recipients_by_id
+from app.store.routing import all_recipients, current_routing, recipients_by_id
 from app.store.transactions import WriteTx
 
 NOBODY = "nobody"
@@ -56,9 +55,9 @@ class RoutingContext:
 
 async def load_routing(tx: WriteTx, now: datetime) -> RoutingContext:
     """Load the routes and the silences in force."""
-    bounced = await all_bounced_addresses(tx)
+    bounced, routes, silences = await current_routing(tx, now)
     lost = unreachable(await all_recipients(tx), bounced) if bounced else frozenset()
-    return RoutingContext(now, await all_routes(tx), await current_silences(tx, now), unreachable=lost)
+    return RoutingContext(now, routes, silences, unreachable=lost)
 
 
 async def notify(tx: WriteTx, routing: RoutingContext, requests: Sequence[NoticeRequest]) -> list[Notice]:

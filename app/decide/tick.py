@@ -22,6 +22,7 @@ from app.store.notices import reminders_due
 from app.store.transactions import WriteTx
 from app.store.waiting import (
     FIRST_PIECE,
+    IN_ORDER,
     ClaimedEvents,
     claim_by_id,
     claim_events,
@@ -109,13 +110,13 @@ async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> Non
 async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str] = ()) -> None:
     """Decide on piece after piece in one transaction, until nothing waits or it has taken long enough."""
     notices = 0
-    async with context.database.write(WriteOrder.DECIDE, is_on_disk=False) as tx:
+    async with context.database.write(WriteOrder.DECIDE, is_on_disk=False, settings=IN_ORDER) as tx:
         began = time.perf_counter()
         if only:
             await find_by_indexes(tx, in_order=False)
         turns = context.claim_turns
         size = turns.piece
-        while (claim := await _claim(tx, context, size, only)).ids:
+        while (claim := await _claim(tx, context, size, only, is_first=not batch.claimed)).ids:
             is_first = not batch.claimed
             batch.claimed += claim.ids
             for event_id, error in claim.unreadable.items():
@@ -147,7 +148,9 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
         log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
 
 
-async def _claim(tx: WriteTx, context: AppContext, size: int, only: Collection[str]) -> ClaimedEvents:
+async def _claim(
+    tx: WriteTx, context: AppContext, size: int, only: Collection[str], *, is_first: bool
+) -> ClaimedEvents:
     if only:
         return await claim_by_id(tx, only)
-    return await claim_events(tx, context.claim_turns, size)
+    return await claim_events(tx, context.claim_turns, size, is_in_order=is_first)

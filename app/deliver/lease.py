@@ -14,7 +14,7 @@ from app.domain.attempt import Attempt
 from app.domain.lease import Claim, Leased
 from app.domain.message import takes_json
 from app.store import outbox
-from app.store.transactions import WriteTx
+from app.store.transactions import Database, WriteTx
 
 
 async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
@@ -54,6 +54,13 @@ async def lease_and_begin(
     ]
     await outbox.insert_attempts(tx, begun)
     return await complete_parcels(tx, leased) if takes_json(transport) else leased
+
+
+async def lease_and_begin_at_once(
+    database: Database, transport: str, limit: int, now: datetime, holder: str, until: datetime
+) -> list[Leased]:
+    """Do the same on PostgreSQL in a transaction of its own, for a transport that takes no JSON. It is committed when this returns."""
+    return await outbox.lease_and_begin_at_once(database, transport, limit, now, holder, until)
 
 
 async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:

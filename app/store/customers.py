@@ -28,7 +28,7 @@ _OWNED = (
 )
 
 
-_BY_ID = Prepared(lambda db: select(*CUSTOMERS.mapping.columns).where(db.one_of(customers.c.id, "ids")))
+CUSTOMERS_BY_ID = Prepared(lambda db: select(*CUSTOMERS.mapping.columns).where(db.one_of(customers.c.id, "ids")))
 
 
 async def page_customers(tx: ReadTx, window: Window, *, name: str | None = None) -> Page[Customer]:
@@ -40,7 +40,7 @@ async def customers_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]
     """Return those of `ids` that exist and can be read; the others are logged."""
     wanted = sorted(set(ids))
     try:
-        rows = await tx.fetch(_BY_ID, ids=wanted)
+        rows = await tx.fetch(CUSTOMERS_BY_ID, ids=wanted)
     except UNREADABLE as cause:  # SQLite holds a damaged time: no row of the result can be had
         if len(wanted) > 1:
             return {one.id: one for each in wanted for one in (await customers_by_id(tx, [each])).values()}

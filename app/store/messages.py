@@ -26,7 +26,7 @@ from app.domain.uncomposed import unmark
 from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
 from app.store.customers import Scope, alerts_of
-from app.store.prepared import Builder, Prepared
+from app.store.prepared import Builder, Prepared, Together
 from app.store.repository import IndexRanges, Page, Repository, Window, page_among, page_newest, split, tested
 from app.store.row_mapping import UNREADABLE, expectation_of
 from app.store.runs import last_good_runs, newest_runs
@@ -147,7 +147,7 @@ LOG_TAIL = LOG_HEAD = 4096  # characters of a log that a message may show
 
 
 class _About(NamedTuple):
-    """What an alert is about, in the order of the columns of `_ALERTS`."""
+    """What an alert is about, in the order of the columns of `_build_alerts`."""
 
     customer: str
     time_zone: str
@@ -164,7 +164,7 @@ class _About(NamedTuple):
 
 
 class _Evidence(NamedTuple):
-    """The event that an alert rests on, in the order of the columns of `_EVENTS`. A log can be long: only its ends are read."""
+    """The event that an alert rests on, in the order of the columns of `_build_events`. A log can be long: only its ends are read."""
 
     id: str
     run_id: str | None
@@ -196,7 +196,8 @@ def _build_events(db: Builder) -> Executable:
     head = func.substr(events.c.log, 1, LOG_HEAD)
     columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra)
     found = select(*columns, tail.label("tail"), head.label("head"), runs.c.started_at, runs.c.ended_at)
-    return found.outerjoin(runs, runs.c.id == events.c.run_id).where(db.one_of(events.c.id, "ids"))
+    found = found.join_from(alerts, events, events.c.id == alerts.c.event_id)
+    return found.outerjoin(runs, runs.c.id == events.c.run_id).where(db.one_of(alerts.c.id, "ids"))
 
 
 def _build_first_mails(db: Builder) -> Executable:
@@ -204,12 +205,12 @@ def _build_first_mails(db: Builder) -> Executable:
     return (
         select(notices.c.recipient_id, notices.c.alert_id, messages.c.message_id, messages.c.subject)
         .join(messages, messages.c.id == notices.c.message_id)
-        .where(db.one_of(notices.c.alert_id, "alert_ids"), notices.c.state == NoticeState.WORDED)
+        .where(db.one_of(notices.c.alert_id, "ids"), notices.c.state == NoticeState.WORDED)
         .order_by(notices.c.id.desc())
     )
 
 
-_ALERTS, _EVENTS, _FIRST_MAILS = Prepared(_build_alerts), Prepared(_build_events), Prepared(_build_first_mails)
+_OF_ALERTS = Together(Prepared(_build_alerts), Prepared(_build_events), Prepared(_build_first_mails))
 _WIDTH = len(ALERTS.mapping.columns)
 
 
@@ -219,13 +220,12 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
     if not alert_ids:
         return {}
     found: dict[str, tuple[Alert, _About]] = {}
-    for values in await tx.fetch(_ALERTS, ids=alert_ids):
+    of_alerts, of_events, mails = await tx.fetch_together(_OF_ALERTS, ids=alert_ids)
+    for values in of_alerts:
         alert = ALERTS.mapping.read_values(values[:_WIDTH])
         found[alert.id] = alert, _About(*values[_WIDTH:])
-    event_ids = sorted({alert.event_id for alert, _ in found.values() if alert.event_id})
-    evidence = {values[0]: _Evidence(*values) for values in await tx.fetch(_EVENTS, ids=event_ids)}
+    evidence = {values[0]: _Evidence(*values) for values in of_events}
     # Message-ID and subject of the first mail to each recipient about each alert: later mails are threaded below it.
-    mails = await tx.fetch(_FIRST_MAILS, alert_ids=alert_ids)
     threads = {(recipient_id, alert_id): first for recipient_id, alert_id, *first in mails}
     hints = await _zone_hints(tx, found.values())
     over = {notice.alert_id for notice in reported if notice.what is NoticeKind.RECOVERED}

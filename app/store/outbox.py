@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Text,
     and_,
     bindparam,
     false,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.base import Executable
 
 from app.core.ids import new_id
@@ -40,7 +42,8 @@ from app.domain.recipient import Address
 from app.domain.relay import Relay
 from app.store.prepared import Builder, Prepared, Values
 from app.store.tables import attempts, bodies, messages
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import Database, ReadTx, WriteTx
+from app.store.types import Utc
 
 # Exactly the condition of the partial index: SQLite uses it only if the query repeats that condition word for word.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
@@ -82,7 +85,7 @@ _IS_DUE = _WAITING, messages.c.due_at <= bindparam("now")
 _TRANSPORTS_WITH_DUE = Prepared(_build_transports_with_due)
 
 
-def _build_due(body: ColumnElement[bytes], only: bool, others: bool, db: Builder) -> Executable:  # noqa: FBT001
+def _build_due(body: ColumnElement[bytes], only: bool, others: bool, db: Builder) -> Select[Any]:  # noqa: FBT001
     columns = (messages.c[name] for name in _LEASED_COLUMNS)
     return (
         select(*columns, body)
@@ -122,11 +125,31 @@ def _build_lease(names: Sequence[str], db: Builder) -> Executable:
     return update(messages).where(db.one_of(messages.c.id, "ids")).values(state=MessageState.LEASED, **held)
 
 
+def _build_lease_and_begin(db: Builder) -> Executable:
+    """Lease due mails and insert an attempt at each, for PostgreSQL."""
+    mails = _build_due(bodies.c.mail, only=False, others=False, db=db)
+    found = mails.add_columns(messages.c.urgency, messages.c.due_at).cte("found")
+    due = select(found, func.row_number().over(order_by=(found.c.urgency, found.c.due_at)).label("place")).cte("due")
+    held: dict[str, Any] = {name: bindparam(name, type_=messages.c[name].type) for name in _LEASE_COLUMNS}
+    leased = update(messages).where(messages.c.id == due.c.id).values(state=MessageState.LEASED, **held).cte("leased")
+    ids = func.unnest(bindparam("attempt_ids", type_=ARRAY(Text))).table_valued(
+        "id", with_ordinality="place", name="ids"
+    )
+    ids = ids.render_derived()
+    same = held["lease_holder"], held["lease_token"], bindparam("now", type_=Utc)
+    rows = select(ids.c.id, due.c.id, due.c.attempts + 1, *same)
+    rows = rows.join_from(due, ids, ids.c.place == due.c.place)
+    names = ["id", "message_id", "number", "holder", "token", "started_at"]
+    begun = insert(attempts).from_select(names, rows).cte("begun")
+    return select(*(due.c[name] for name in (*_LEASED_COLUMNS, "mail"))).order_by(due.c.place).add_cte(leased, begun)
+
+
 _LEASED_ADDRESSES = Prepared(
     lambda _: select(messages.c.address).where(_LEASED, messages.c.transport == bindparam("transport", type_=String))
 )
 _LEASE_COLUMNS = "lease_token", "lease_until", "lease_holder"
 _LEASE = Prepared(partial(_build_lease, _LEASE_COLUMNS))
+_LEASE_AND_BEGIN = Prepared(_build_lease_and_begin)
 _LEASE_TO_RELAY = Prepared(partial(_build_lease, (*_LEASE_COLUMNS, "relay_id")))
 
 
@@ -184,6 +207,16 @@ async def lease(
     return await _lease_rows(tx, rows, transport, holder, until, relay_id)
 
 
+async def lease_and_begin_at_once(
+    database: Database, transport: str, limit: int, now: datetime, holder: str, until: datetime
+) -> list[Leased]:
+    """Lease mails as `lease` does and insert an attempt at each, in one statement of PostgreSQL: a turn instead of five before a mail."""
+    token, attempt_ids = new_id("lse"), [new_id("att") for _ in range(limit)]
+    held = {"lease_token": token, "lease_until": until, "lease_holder": holder, "attempt_ids": attempt_ids}
+    rows = await database.change_alone(_LEASE_AND_BEGIN, now=now, transport=transport, limit=limit, **held)
+    return _leased(rows, transport, token, until)
+
+
 async def lease_fairly(
     tx: WriteTx,
     transport: str,
@@ -233,6 +266,10 @@ async def _lease_rows(
         await tx.change(_LEASE, **held)
     else:
         await tx.change(_LEASE_TO_RELAY, **held, relay_id=relay_id)
+    return _leased(rows, transport, token, until)
+
+
+def _leased(rows: Sequence[Values], transport: str, token: str, until: datetime) -> list[Leased]:
     leased = []
     for message_id, recipient_id, address, header, tries, created_at, is_alert, maybe_sent, body in rows:
         parcel = Parcel(message_id, recipient_id, address, header, body or b"")

@@ -186,7 +186,7 @@ class Prepared:
     _every: ClassVar[list["Prepared"]] = []
 
     def __init__(self, build: Callable[[Builder], Executable]) -> None:
-        self._build = build
+        self.build = build
         self._every.append(self)
         self._compiled: dict[str, _Compiled] = {}
 
@@ -206,7 +206,7 @@ class Prepared:
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         builder = Builder(dialect.name == "sqlite")
-        statement: Any = self._build(builder)
+        statement: Any = self.build(builder)
         compiled: Any = statement.compile(dialect=dialect)
         wanted = {name: None for bind, name in compiled.bind_names.items() if bind.required}
         expanded = compiled.construct_expanded_state(wanted)  # a list of constants becomes one parameter each
@@ -224,6 +224,24 @@ class Prepared:
             if not isinstance(column.type, Float) and (read := _reader_of(column.type, dialect)) is not None
         ]
         return _Compiled(expanded.statement, parameters, constants, builder, readers)
+
+
+class Together:
+    """Several prepared reads that are one turn to PostgreSQL: a statement whose row has, for each of them, an array of its rows.
+
+    A turn takes 0.1 to 0.3 ms, and most of these reads find a handful of rows. Parameters of the same name have the same value.
+    """
+
+    def __init__(self, *reads: Prepared) -> None:
+        self.reads = reads
+        self.whole = Prepared(self._build)
+
+    def _build(self, db: Builder) -> Executable:
+        arrays = []
+        for read in self.reads:
+            rows: Any = read.build(db)
+            arrays.append(func.array(rows.with_only_columns(func.row(*rows.selected_columns)).scalar_subquery()))
+        return select(*arrays)
 
 
 def _writer_of(kind: TypeEngine[Any] | None, dialect: Dialect) -> _Process | None:

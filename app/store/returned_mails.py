@@ -3,6 +3,7 @@
 A returned mail is stored first, as it came, and read later by the worker.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from app.domain.message import Message, MessageState
 from app.domain.own_address import AddressKind
 from app.domain.returned_mail import RAW_MOST, ReadMail, ReturnedMail, ReturnKind, Via
 from app.domain.service_event import AGENT
-from app.store.prepared import Prepared
+from app.store.prepared import Prepared, Values
 from app.store.tables import agents, bounced_addresses, jobs, mailbox_positions, messages, returned_mails
 from app.store.tables_managed import recipients
 from app.store.transactions import ReadTx, WriteTx
@@ -105,16 +106,19 @@ async def returned_about(tx: ReadTx, about_id: str, limit: int) -> list[ReadMail
 _ADDRESS_FIELDS = [field.name for field in fields(BouncedAddress)]
 
 
-_ALL_ADDRESSES = Prepared(
+ALL_BOUNCED = Prepared(
     lambda _: select(*(bounced_addresses.c[name] for name in _ADDRESS_FIELDS)).order_by(bounced_addresses.c.address)
 )
 
 
 async def all_bounced_addresses(tx: ReadTx) -> list[BouncedAddress]:
     """Return every one; there are few."""
-    return [
-        BouncedAddress(**dict(zip(_ADDRESS_FIELDS, values, strict=True))) for values in await tx.fetch(_ALL_ADDRESSES)
-    ]
+    return bounced_of(await tx.fetch(ALL_BOUNCED))
+
+
+def bounced_of(rows: Iterable[Values]) -> list[BouncedAddress]:
+    """Return what rows of `ALL_BOUNCED` hold."""
+    return [BouncedAddress(**dict(zip(_ADDRESS_FIELDS, values, strict=True))) for values in rows]
 
 
 async def passed_over(tx: ReadTx, now: datetime) -> frozenset[str]:

@@ -12,10 +12,14 @@ from sqlalchemy import bindparam, case, func, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.alert import AlertKind, Rule
+from app.domain.bounced_address import BouncedAddress
+from app.domain.customer import Customer
 from app.domain.recipient import Recipient
 from app.domain.route import Route, Silence
-from app.store.prepared import Prepared
+from app.store.customers import CUSTOMERS, CUSTOMERS_BY_ID, customers_by_id
+from app.store.prepared import Prepared, Together
 from app.store.repository import Page, Repository, Window, equals
+from app.store.returned_mails import ALL_BOUNCED, bounced_of
 from app.store.row_mapping import readable_values
 from app.store.tables import messages
 from app.store.tables_managed import recipients, routes, rules, silences, summary_schedules, transport_tests
@@ -70,6 +74,18 @@ async def all_rules(tx: ReadTx) -> list[Rule]:
     return readable_values(await tx.fetch(_ALL_RULES), RULES.mapping, "rule")
 
 
+_CUSTOMERS_AND_RULES = Together(CUSTOMERS_BY_ID, _ALL_RULES)
+
+
+async def customers_and_rules(tx: ReadTx, ids: Collection[str]) -> tuple[dict[str, Customer], list[Rule]]:
+    """Return those of `ids` that exist and can be read, and every rule in the order in which they are tried."""
+    if tx.is_sqlite:  # where a damaged customer must not hide the others
+        return await customers_by_id(tx, ids), await all_rules(tx)
+    found, of_rules = await tx.fetch_together(_CUSTOMERS_AND_RULES, ids=sorted(ids))
+    known = {one.id: one for one in readable_values(found, CUSTOMERS.mapping, "customer")}
+    return known, readable_values(of_rules, RULES.mapping, "rule")
+
+
 RECIPIENTS = Repository(
     recipients, Recipient, noun="recipient", prefix="rcp", edited=("name", "customer_id", "transports")
 )
@@ -90,6 +106,15 @@ async def recipients_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Recipi
     """Return those of `ids` that exist."""
     rows = await tx.fetch(_RECIPIENTS_BY_ID, ids=sorted(ids)) if ids else []
     return {one.id: one for one in readable_values(rows, RECIPIENTS.mapping, "recipient")}
+
+
+_WAYS = Together(_RECIPIENTS_BY_ID, ALL_BOUNCED)
+
+
+async def recipients_and_bounced(tx: ReadTx, ids: Collection[str]) -> tuple[dict[str, Recipient], list[BouncedAddress]]:
+    """Return those of `ids` that exist, and every address of which the last mail came back."""
+    found, bounced = await tx.fetch_together(_WAYS, ids=sorted(ids))
+    return {one.id: one for one in readable_values(found, RECIPIENTS.mapping, "recipient")}, bounced_of(bounced)
 
 
 async def all_recipients(tx: ReadTx) -> list[Recipient]:
@@ -153,6 +178,19 @@ async def page_silences(
 async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:
     """Return the silences in force at `now`: begun, and not ended yet."""
     return readable_values(await tx.fetch(_CURRENT_SILENCES, now=now), SILENCES.mapping, "silence")
+
+
+_ROUTING = Together(ALL_BOUNCED, _ALL_ROUTES, _CURRENT_SILENCES)
+
+
+async def current_routing(tx: ReadTx, now: datetime) -> tuple[list[BouncedAddress], list[Route], list[Silence]]:
+    """Return every address of which the last mail came back, every route, and the silences in force at `now`."""
+    bounced, of_routes, of_silences = await tx.fetch_together(_ROUTING, now=now)
+    return (
+        bounced_of(bounced),
+        readable_values(of_routes, ROUTES.mapping, "route"),
+        readable_values(of_silences, SILENCES.mapping, "silence"),
+    )
 
 
 async def end_silence(tx: WriteTx, silence_id: str, at: datetime) -> bool:

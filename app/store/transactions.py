@@ -19,7 +19,7 @@ from app.core.log import log
 from app.store.async_engine import AsyncConnection
 from app.store.database_errors import WriteState, raise_unavailable
 from app.store.engine import BUSY_S, IS_CLEAN, Engines
-from app.store.prepared import Prepared, Values
+from app.store.prepared import Prepared, Together, Values
 from app.store.writer_queue import WriteOrder
 
 T = TypeVar("T")
@@ -50,6 +50,14 @@ class ReadTx:
         if compiled.builder.is_sqlite:
             return compiled.read(await driver.execute_fetchall(compiled.sql, arguments))
         return compiled.read(await driver.fetch(compiled.sql, *arguments))
+
+    async def fetch_together(self, together: Together, **values: object) -> list[list[Values]]:
+        """Run several prepared statements and return the rows of each; on PostgreSQL in one turn."""
+        if self.is_sqlite:
+            return [await self.fetch(read, **values) for read in together.reads]
+        [arrays] = await self.fetch(together.whole, **values)
+        dialect = self.connection.dialect
+        return [read.compiled(dialect).read(rows) for read, rows in zip(together.reads, arrays, strict=True)]
 
     async def _connect(self) -> Any:  # noqa: ANN401  (aiosqlite's or asyncpg's connection)
         self._driver = (await self.connection.get_raw_connection()).driver_connection
@@ -128,20 +136,22 @@ class Database:
     engines: Engines
 
     @asynccontextmanager
-    async def write(self, order: WriteOrder = WriteOrder.OTHER, *, is_on_disk: bool = True) -> AsyncIterator[WriteTx]:
+    async def write(
+        self, order: WriteOrder = WriteOrder.OTHER, *, is_on_disk: bool = True, settings: str = ""
+    ) -> AsyncIterator[WriteTx]:
         """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away.
 
         `order`: who has SQLite's writer first of those who wait for it. Without `is_on_disk`, a commit on PostgreSQL does not wait for the
         disk (on SQLite that made no difference): after a power cut it may be missing, with all that was committed after it in the same
         way. Only for a step that is then taken again, and of which nothing leaves this service before another commit has waited: that one
-        brings all earlier ones to the disk.
+        brings all earlier ones to the disk. `settings` of PostgreSQL are for this transaction.
         """
         async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
             tx = WriteTx(connection)
             with _held(connection):
                 async with connection.begin():
-                    if not (is_on_disk or self.is_sqlite):
-                        await tx.begin(_NOT_ON_DISK)
+                    if not self.is_sqlite and (settings or not is_on_disk):
+                        await tx.begin(settings if is_on_disk else settings + _NOT_ON_DISK)
                     yield tx
                 connection.info[IS_CLEAN] = True
         tx.committed()
@@ -170,6 +180,12 @@ class Database:
             with _held(connection):
                 rows: list[Any] = await driver.fetch(statement, *values)
             return rows
+
+    async def change_alone(self, statement: Prepared, **values: object) -> list[Values]:
+        """Run a prepared statement that changes something on PostgreSQL as its own transaction, as `fetch_alone` does."""
+        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+            with _held(connection):
+                return await ReadTx(connection).fetch(statement, **values)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:

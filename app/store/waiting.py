@@ -110,14 +110,26 @@ async def find_by_indexes(tx: WriteTx, *, in_order: bool) -> None:
         await tx.fetch(_BY_INDEXES, sorting="off" if in_order else "on")
 
 
-async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
-    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
-    await find_by_indexes(tx, in_order=True)
-    [(trouble, routine)] = await tx.fetch(_COUNT, limit=limit + 1)
+# What `find_by_indexes` sets for a claim, to be sent with the BEGIN of a transaction.
+IN_ORDER = "SET LOCAL enable_seqscan TO off;SET LOCAL enable_sort TO off;"
+
+
+async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int, *, is_in_order: bool = False) -> ClaimedEvents:
+    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it.
+
+    `is_in_order`: `IN_ORDER` is set already.
+    """
+    if not is_in_order:
+        await find_by_indexes(tx, in_order=True)
+    is_first = is_in_order and not tx.is_sqlite
+    [(trouble, routine, *_)] = await tx.fetch(_COUNT_FIRST if is_first else _COUNT, limit=limit + 1)
     if trouble + routine <= limit:
         rows = await tx.fetch(_ALL, limit=limit) if trouble + routine else []
-        await find_by_indexes(tx, in_order=False)
+        if not is_first:
+            await find_by_indexes(tx, in_order=False)
         return _read_all(rows, is_all=True)
+    if is_first:
+        await find_by_indexes(tx, in_order=True)
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_rank(trouble, routine, limit)
@@ -128,14 +140,14 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEve
     return _read_all({row[0]: row for row in rows}.values())
 
 
-def _build_count(_: Builder) -> Select[tuple[int, int]]:
-    """Count how much trouble and how much routine waits, up to a limit."""
+def _build_count(may_sort_then: bool, _: Builder) -> Select[Any]:  # noqa: FBT001
+    """Count how much trouble and how much routine waits, up to a limit. `may_sort_then`: and let later statements sort, without a turn for that."""
     # In the order of the index: otherwise PostgreSQL may read the table from its start.
     some = [
         select(events.c.id).where(rank).order_by(*_IN_ORDER).limit(_LIMIT).subquery() for rank in (_TROUBLE, _ROUTINE)
     ]
     trouble, routine = (select(func.count()).select_from(rank).scalar_subquery() for rank in some)
-    return select(trouble, routine)
+    return select(trouble, routine, *([func.set_config("enable_sort", "on", true())] if may_sort_then else []))
 
 
 async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
@@ -284,7 +296,7 @@ _BY_INDEXES = Prepared(
         func.set_config("enable_sort", bindparam("sorting", type_=String), true()),
     )
 )
-_COUNT = Prepared(_build_count)
+_COUNT, _COUNT_FIRST = Prepared(partial(_build_count, False)), Prepared(partial(_build_count, True))  # noqa: FBT003
 _ALL = Prepared(partial(_build_all, None))
 _OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
 _NEWEST_ANSWERS = Prepared(_build_newest_answers)
