@@ -138,6 +138,12 @@ def _closed(relay: Relay) -> Relay:
     return replace(relay, broken_at=None, broken_by=None, broken_why=None, probe_at=None)
 
 
+def is_awaited(relay: Relay, now: datetime) -> bool:
+    """Return whether the relay was added a short time ago and has not reported yet: nothing proves that it works, or that it does not."""
+    is_new = relay.seen_at is None and now - relay.created_at <= relay.silent_after
+    return is_new and relay.paused_at is None and relay.broken_at is None and relay.trouble is None
+
+
 def unfit(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:
     """Return in words why messages must not wait for this relay; None if they may. `oldest`: when the oldest message that waits for it was created."""
     if relay.paused_at is not None:

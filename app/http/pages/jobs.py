@@ -1,7 +1,7 @@
 """/jobs and /job/...: the list of jobs, and one job: what is wrong with it, since when, and when it should run."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from gettext import NullTranslations
@@ -13,14 +13,17 @@ from pydantic import BaseModel
 
 from app.admin import jobs as admin_jobs
 from app.compose.error_text import hint_for
+from app.context import AppContext
 from app.core.errors import BadInput, NotFound, TocsinError
 from app.core.time_zones import read_time_zone
 from app.decide.mute import muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Alert, AlertKind
+from app.domain.customer import Customer
 from app.domain.event import Severity
 from app.domain.expectation import Expectation, describe_expectation, overdue_time, slot_after
 from app.domain.job import Job
+from app.domain.matcher import Matcher, all_match
 from app.domain.person import Role
 from app.domain.problem import NamedAlert
 from app.domain.run import Run
@@ -32,7 +35,7 @@ from app.http.pages.frame import environment, render, viewer_of
 from app.http.pages.languages import translations
 from app.http.pages.moments import Moments
 from app.http.pages.overview import facts_of
-from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_role
+from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_role, text_of
 from app.store.agents import agents_by_id
 from app.store.alerts import read_alerts_of_job
 from app.store.customers import customers_by_id
@@ -46,8 +49,10 @@ from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)
 
-_JOBS_SHOWN, _RUNS_SHOWN, _RUNS_CHARTED, _DAYS, _SLOTS = 50, 12, 60, 30, 5
-_LOG_LINES = 12
+_JOBS_SHOWN, _RUNS_SHOWN, _RUNS_MOST, _RUNS_CHARTED, _DAYS, _SLOTS = 50, 12, 200, 60, 30, 5
+_LOG_LINES, _LINES_OF_ADVICE, _ROUTES_SHOWN = 12, 40, 6
+_CHARTED = ("duration_s", "bytes_processed", "bytes_stored", "files_processed")
+_FAR_PERCENT = 30  # from the median: the page points at it
 Administrator = Annotated[SignedIn, Depends(need_role(Role.ADMINISTRATOR))]
 JobId = Annotated[str, Path(max_length=40, pattern=r"^job_[0-9a-z]+$")]
 
@@ -75,6 +80,25 @@ class WouldNotify:
 
 
 @dataclass(frozen=True, slots=True)
+class LastAmount:
+    """An amount of the newest run; `change` is its distance from the median in percent, with its sign."""
+
+    value: float
+    change: str
+    is_far: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassedRoute:
+    """A route that would not report a failure of the job, and why: it is `off`, an earlier one ended the search (`shadowed`), or `unmet`."""
+
+    name: str
+    recipients: Sequence[str]
+    why: str
+    unmet: Matcher | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Slots:
     """When a job should run: in words, the next times, and until when each is waited for."""
 
@@ -96,9 +120,52 @@ async def show_jobs(
 
 
 @router.get("/job/{job_id}")
-async def show_job(request: Request, context: Context, who: SignedInPerson, job_id: JobId) -> HTMLResponse:
-    """Show one job."""
-    now = context.clock()
+async def show_job(
+    request: Request,
+    context: Context,
+    who: SignedInPerson,
+    job_id: JobId,
+    runs: Annotated[int, Query(ge=1, le=_RUNS_MOST)] = _RUNS_SHOWN,
+) -> HTMLResponse:
+    """Show one job with its newest runs."""
+    return await _page(request, context, who, job_id, runs_shown=runs)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationForm:
+    """What somebody filled into the form of when a job should run, as text, and why it was refused."""
+
+    cron: str
+    zone: str
+    grace_min: str
+    longest_min: str
+    refused: TocsinError | None = None
+
+    def read(self) -> Expectation:
+        """Return the expectation that it asks for. Raises BadInput, which says what is wrong."""
+        longest = _minutes(self.longest_min) if self.longest_min else None
+        return _expectation(self.cron, self.zone or "UTC", _minutes(self.grace_min or "60"), longest)
+
+
+def _form_of(job: Job, customer: Customer) -> ExpectationForm:
+    expectation = job.active_expectation
+    if expectation is None:
+        return ExpectationForm("", customer.time_zone, "60", "")
+    longest = "" if expectation.longest is None else str(int(expectation.longest.total_seconds() // 60))
+    grace = str(int(expectation.grace.total_seconds() // 60))
+    return ExpectationForm(expectation.cron or "", expectation.time_zone, grace, longest)
+
+
+async def _page(
+    request: Request,
+    context: AppContext,
+    who: SignedIn,
+    job_id: str,
+    sent: ExpectationForm | None = None,
+    runs_shown: int = _RUNS_SHOWN,
+) -> HTMLResponse:
+    """Return the page of a job. `sent` is a form that was refused: it is shown again with the reason."""
+    now, viewer = context.clock(), viewer_of(request, context, who)
     async with context.database.read() as tx:
         job = await JOBS.get(tx, job_id)
         if not who.sees(job.customer_id):
@@ -107,25 +174,25 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         customer = (await customers_by_id(tx, [job.customer_id]))[job.customer_id]
         alerts = await read_alerts_of_job(tx, job.customer_id, job_id)
         word = await word_of_job(tx, job_id, now)
-        today = now.astimezone(viewer_of(request, context, who).zone).date()
-        days = await days_of_job(tx, job.customer_id, job_id, today, _DAYS)
-        runs = await latest_runs(tx, job_id, _RUNS_SHOWN)
+        days = await days_of_job(tx, job.customer_id, job_id, now.astimezone(viewer.zone).date(), _DAYS)
+        runs = await latest_runs(tx, job_id, runs_shown)
         charted = (await newest_runs(tx, [job_id], _RUNS_CHARTED))[job_id]
         newest = next((run for run in runs if run.event_id is not None), None)
         event = await EVENTS.find(tx, newest.event_id or "") if newest is not None else None
         named = NamedAlert(_imagined(job, now), customer.name, agent.name, job.name, job.activity.value, job.labels)
-        notified = await _would_notify(tx, named, now)
+        routed = await _routed(tx, named, now, who)
         total = await count_runs(tx, job.customer_id, job_id)
-    log = (event.log or "") if event is not None else ""
-    lines = log.splitlines()
+    usual, lines = _usual(charted), ((event.log if event is not None else None) or "").splitlines()
     expectation = job.active_expectation
-    texts = translations(viewer_of(request, context, who).language)
+    texts = translations(viewer.language)
     return render(
         request,
         context,
         who,
         "job.html",
+        status=200 if sent is None or sent.refused is None else sent.refused.status,
         place="jobs",
+        form=sent or _form_of(job, customer),
         job=job,
         word=word,
         agent=agent,
@@ -134,21 +201,19 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         days=days,
         runs=runs,
         total=total,
+        runs_most=_RUNS_MOST,
         charted=list(reversed(charted)),
-        usual=_usual(charted),
+        usual=usual,
+        latest=_latest(charted, usual),
         log_of=newest,
         log_event=event,
-        log_tail="\n".join(lines[-_LOG_LINES:]),
-        log_head="\n".join(lines[:_LOG_LINES]) if len(lines) > _LOG_LINES else "",
-        log_lines=len(lines),
-        expected=_slots(expectation, now, texts) if expectation is not None else None,
+        **_log_values(lines),
+        expected=_slots_of(expectation, now, texts),
         expectation=expectation,
-        proposed=_slots(job.proposed_expectation, now, texts) if job.proposed_expectation is not None else None,
-        notified=notified,
+        proposed=_slots_of(job.proposed_expectation, now, texts),
+        **routed,
         hint=zone_hint(job.expectation, charted, texts.gettext),
-        advice=texts.gettext(hint_for(AlertKind.FAILED, job.last_message, tuple(lines[-40:])))
-        if job.failures_in_row
-        else "",
+        advice=_advice(job, lines, texts),
     )
 
 
@@ -159,14 +224,16 @@ async def explain_schedule(
     who: SignedInPerson,
     cron: Annotated[str, Query(max_length=500)] = "",
     zone: Annotated[str, Query(max_length=64)] = "UTC",
+    grace_min: Annotated[str, Query(max_length=8)] = "60",
 ) -> HTMLResponse:
     """Return what a schedule means, as one types it: in words, with its next five times."""
     viewer = viewer_of(request, context, who)
     trouble, slots = "", None
     try:
-        slots = _slots(_expectation(cron, zone, 60, None), context.clock(), translations(viewer.language))
-    except (TocsinError, ValueError) as cause:
-        trouble = cause.detail if isinstance(cause, TocsinError) else str(cause)
+        wanted = ExpectationForm(cron, zone, grace_min, "").read()
+        slots = _slots(wanted, context.clock(), translations(viewer.language))
+    except TocsinError as cause:
+        trouble = cause.detail
     template = environment(viewer.language).get_template("schedule.html")
     moments = Moments(viewer.language, viewer.zone, context.clock())
     return HTMLResponse(template.render(slots=slots, trouble=trouble, moments=moments))
@@ -180,6 +247,8 @@ async def post_expect(request: Request, context: Context, who: Administrator, fo
         job = await JOBS.get(tx, job_id)
     if not who.sees(job.customer_id):
         raise NotFound(f"there is no job {job_id}")
+    cron, zone, grace, longest = (text_of(form, name)[:500] for name in ("cron", "zone", "grace_min", "longest_min"))
+    sent = ExpectationForm(cron, zone, grace, longest)
     try:
         async with context.database.write() as tx:
             match form.get("what"):
@@ -188,26 +257,26 @@ async def post_expect(request: Request, context: Context, who: Administrator, fo
                 case "dismiss":
                     await admin_jobs.dismiss_job_expectation(tx, job_id, by)
                 case _:
-                    longest = str(form.get("longest_min") or "")
-                    wanted = _expectation(
-                        str(form.get("cron") or ""),
-                        str(form.get("zone") or "UTC"),
-                        _minutes(str(form.get("grace_min") or "60")),
-                        _minutes(longest) if longest else None,
-                    )
+                    wanted = sent.read()
                     await admin_jobs.update_job(tx, job_id, lambda it: replace(it, expectation=wanted), by)
-    except (TocsinError, ValueError):
-        return back_to(request, form, "", 0, by, trouble="bad_input")
+    except BadInput as refused:
+        return await _page(request, context, who, job_id, replace(sent, refused=refused))
+    except TocsinError as cause:
+        return back_to(request, form, "", 0, by, trouble=cause.code)
     return back_to(request, form, "saved", 1, by)
 
 
 def _expectation(cron: str, zone: str, grace_min: int, longest_min: int | None) -> Expectation:
-    """Return an expectation as a person wrote it. Raises BadInput and ValueError, which say what is wrong."""
+    """Return an expectation as a person wrote it. Raises BadInput, which says what is wrong."""
     schedule = read_schedule(cron[:500])
+    try:
+        time_zone = schedule.time_zone or read_time_zone(zone[:64])
+    except ValueError as cause:
+        raise BadInput(f"the time zone {cause}", field="zone") from cause
     return Expectation(
         grace=timedelta(minutes=grace_min),
         cron=schedule.cron,
-        time_zone=schedule.time_zone or read_time_zone(zone[:64]),
+        time_zone=time_zone,
         longest=None if longest_min is None else timedelta(minutes=max(1, longest_min)),
     )
 
@@ -217,6 +286,21 @@ def _minutes(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text) <= longest):  # noqa: PLR2004
         raise BadInput("must be a number of minutes, at most a year")
     return int(text)
+
+
+def _log_values(lines: Sequence[str]) -> dict[str, object]:
+    """Return what the page shows of the log of the newest run: its end, and its beginning where that is not shown with the end."""
+    head = "\n".join(lines[:_LOG_LINES]) if len(lines) > _LOG_LINES else ""
+    return {"log_tail": "\n".join(lines[-_LOG_LINES:]), "log_head": head, "log_lines": len(lines)}
+
+
+def _advice(job: Job, lines: Sequence[str], texts: NullTranslations) -> str:
+    last = tuple(lines[-_LINES_OF_ADVICE:])
+    return texts.gettext(hint_for(AlertKind.FAILED, job.last_message, last)) if job.failures_in_row else ""
+
+
+def _slots_of(expectation: Expectation | None, now: datetime, texts: NullTranslations) -> Slots | None:
+    return None if expectation is None else _slots(expectation, now, texts)
 
 
 def _slots(expectation: Expectation, now: datetime, texts: NullTranslations) -> Slots:
@@ -229,11 +313,27 @@ def _slots(expectation: Expectation, now: datetime, texts: NullTranslations) -> 
 
 def _usual(charted: Sequence[Run]) -> dict[str, float]:
     """Return the medians of the good runs."""
-    good = [run for run in charted if run.outcome == "success"]
-    sums: dict[str, list[float]] = {"duration_s": [run.duration_s for run in good if run.duration_s]}
-    for name in ("bytes_processed", "bytes_stored", "files_processed"):
-        sums[name] = [float(run.metrics[name]) for run in good if run.metrics.get(name)]
-    return {name: statistics.median(values) for name, values in sums.items() if values}
+    good = [_amounts(run) for run in charted if run.outcome == "success"]
+    of_name = {name: [one[name] for one in good if name in one] for name in _CHARTED}
+    return {name: statistics.median(values) for name, values in of_name.items() if values}
+
+
+def _latest(charted: Sequence[Run], usual: Mapping[str, float]) -> dict[str, LastAmount]:
+    """Return the amounts of the newest run, each next to its median. `charted`: the newest first."""
+    amounts = _amounts(charted[0]) if charted else {}
+    found = {}
+    for name, median in usual.items():
+        if name in amounts:
+            percent = round((amounts[name] / median - 1) * 100)
+            sign = "+" if percent > 0 else "\N{MINUS SIGN}"
+            found[name] = LastAmount(amounts[name], f"{sign}{abs(percent)}", abs(percent) >= _FAR_PERCENT)
+    return found
+
+
+def _amounts(run: Run) -> dict[str, float]:
+    """Return what a run reported that is charted; a duration of zero says nothing."""
+    found = {name: float(run.metrics[name]) for name in _CHARTED[1:] if run.metrics.get(name) is not None}
+    return {**({"duration_s": run.duration_s} if run.duration_s else {}), **found}
 
 
 def _imagined(job: Job, now: datetime) -> Alert:
@@ -241,6 +341,12 @@ def _imagined(job: Job, now: datetime) -> Alert:
     return Alert(
         "", job.customer_id, job.agent_id, job.id, AlertKind.FAILED, Severity.ERROR, "", now, now, now, job_id=job.id
     )
+
+
+async def _routed(tx: ReadTx, alert: NamedAlert, now: datetime, who: SignedIn) -> dict[str, object]:
+    """Return what the page shows of the routes of this alert: whom they would notify, and which ones would not."""
+    passed = await _passed_routes(tx, alert) if who.customers is None else []  # their names can name other customers
+    return {"notified": await _would_notify(tx, alert, now), "passed": passed, "passed_most": _ROUTES_SHOWN}
 
 
 async def _would_notify(tx: ReadTx, alert: NamedAlert, now: datetime) -> list[WouldNotify]:
@@ -259,3 +365,18 @@ async def _would_notify(tx: ReadTx, alert: NamedAlert, now: datetime) -> list[Wo
         for own in route.recipients
         if own in names
     ]
+
+
+async def _passed_routes(tx: ReadTx, alert: NamedAlert) -> list[PassedRoute]:
+    """Return the routes for this customer, or for all, that would not report this alert."""
+    facts, routes = facts_of(alert), await all_routes(tx)
+    taken = {route.id for route in matching_routes(alert.alert.customer_id, facts, routes)}
+    passed = [one for one in routes if one.id not in taken and one.customer_id in (None, alert.alert.customer_id)]
+    names = await recipients_by_id(tx, [own for route in passed for own in route.recipients])
+    found = []
+    for route in passed:
+        unmet = next((one for one in route.matchers if not all_match([one], facts)), None)
+        why = "off" if not route.enabled else "unmet" if unmet is not None else "shadowed"
+        recipients = [names[own].name for own in route.recipients if own in names]
+        found.append(PassedRoute(route.name, recipients, why, unmet))
+    return found

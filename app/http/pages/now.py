@@ -16,7 +16,7 @@ from app.domain.job_status import JobCounts, total_of
 from app.domain.message import Message, MessageState
 from app.domain.problem import NamedAlert
 from app.domain.recipient import shown_address
-from app.domain.relay import Relay
+from app.domain.relay import Relay, is_awaited
 from app.http.api.dependencies import Context
 from app.http.pages.done import SHOWN_FOR
 from app.http.pages.frame import render, viewer_of
@@ -198,7 +198,7 @@ async def _show(
         shown=shown,
         quotes=quotes,
         stuck=stuck,
-        relays=[(relay, _relay_is_well(relay, context)) for relay in state.relays],
+        relays=[(relay, _word_of_relay(relay, context.clock())) for relay in state.relays],
         rows=rows,
         customers=len(counted),
         matching=len(customers),
@@ -289,6 +289,10 @@ async def _stuck(tx: ReadTx, who: SignedIn, now: datetime) -> list[StuckMessage]
     ]
 
 
-def _relay_is_well(relay: Relay, context: AppContext) -> bool:
-    is_heard = relay.seen_at is not None and context.clock() - relay.seen_at <= relay.silent_after
-    return is_heard and relay.trouble is None and relay.paused_at is None and relay.broken_at is None
+def _word_of_relay(relay: Relay, now: datetime) -> str:
+    """Return `ok`, `failed`, or `waiting` for one that was just added and has not reported."""
+    if is_awaited(relay, now):
+        return "waiting"
+    is_heard = relay.seen_at is not None and now - relay.seen_at <= relay.silent_after
+    is_well = is_heard and relay.trouble is None and relay.paused_at is None and relay.broken_at is None
+    return "ok" if is_well else "failed"

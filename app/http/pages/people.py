@@ -125,7 +125,7 @@ async def _page(
         who,
         "people.html",
         status=200 if refused is None else refused.status,
-        place="people",
+        place="service",
         everybody=everybody,
         names={customer.id: customer.name for customer in customers},
         roles=tuple(Role),

@@ -21,7 +21,7 @@ from app.core.unseen import plain_name, show_unseen
 from app.domain.message import Message
 from app.domain.person import Role
 from app.domain.recipient import Address
-from app.domain.relay import Relay, unfit
+from app.domain.relay import Relay, is_awaited, unfit
 from app.http.api.dependencies import Context
 from app.http.api.recipients import checked_address
 from app.http.pages.done import saved_address
@@ -44,10 +44,14 @@ Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))
 
 @dataclass(frozen=True, slots=True)
 class RelayView:
-    """A relay as the page shows it. `wrong` says what is wrong now, in words; None: nothing. `reported` is what its heartbeat holds."""
+    """A relay as the page shows it. `wrong` says what is wrong now, in words; None: nothing. `reported` is what its heartbeat holds.
+
+    `is_awaited`: it was just added and has not reported yet.
+    """
 
     relay: Relay
     wrong: str | None
+    is_awaited: bool
     waiting: int
     oldest: datetime | None
     reported: Mapping[str, str]
@@ -150,9 +154,10 @@ async def _page(
         who,
         "relays.html",
         status=200 if refused is None else refused.status,
-        place="relays",
+        place="service",
         views=views,
         ill=sum(view.wrong is not None for view in views),
+        awaited=sum(view.is_awaited for view in views),
         refused=refused,
         setup=setup,
         chosen=chosen,
@@ -168,6 +173,7 @@ async def _view(tx: ReadTx, relay: Relay, messages: Sequence[Message], now: date
     return RelayView(
         relay=relay,
         wrong=relay.trouble or unfit(relay, oldest, now),
+        is_awaited=is_awaited(relay, now),
         waiting=await waiting_for(tx, relay),
         oldest=oldest,
         reported={

@@ -245,3 +245,18 @@ async def test_a_route_shows_the_mail_about_its_newest_alert_with_links_that_do_
         assert "Example customer" in shown.text
         assert "nightly" not in shown.text
         assert set(re.findall(r"/answer/([\w.~-]+)", shown.text)) == {"hidden"}
+
+
+async def test_a_route_behind_one_that_takes_every_alert_is_shown_as_never_used(api: Api) -> None:
+    [recipient, *_] = await api.items("/v1/recipients")
+    [everything] = await api.items("/v1/routes")
+    late = {"name": "nights", "position": everything["position"] + 1, "recipients": [recipient["id"]]}
+    await api.tell("POST", "/v1/routes", json=late)
+    never = f"Never used: “{everything['name']}” comes first and takes every alert."
+    async with browsing(api) as browser:
+        await _sign_in(api, browser)
+        shown = (await browser.get("/routing")).text
+        assert shown.count(never) == 1
+        assert shown.index(never) > shown.index("nights")
+        await api.tell("PATCH", f"/v1/routes/{everything['id']}", json={"goes_on": True})
+        assert never not in (await browser.get("/routing")).text

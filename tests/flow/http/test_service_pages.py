@@ -265,3 +265,17 @@ def folded(page: httpx.Response) -> set[str]:
     """Return the transports that a reader must unfold to see."""
     fold = re.search(r"<details class=\"note\"><summary>\d+ more.*?</details>", page.text, re.DOTALL)
     return set(re.findall(r"<b>(\w+)</b>", fold[0])) if fold else set()
+
+
+async def test_a_relay_that_never_reported_looks_well_on_no_page(api: Api) -> None:
+    await api.tell("POST", "/v1/relays", json={"name": "win-mail01"})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OWNER))
+        await browser.send(path, path)
+        relays, now = await browser.get("/relays"), await browser.get("/")
+        assert "The relay works." not in relays.text
+        assert "1 relay is not connected yet." in relays.text
+        for page in (relays, now):
+            panel = page.text[page.text.index("win-mail01") - 200 :]
+            assert 'class="mark m-P"' in panel[:800], "neither well nor in trouble"
+            assert "not connected yet" in panel[:1200]

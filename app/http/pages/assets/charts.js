@@ -8,45 +8,71 @@
   const probe = document.createElement("span");
   document.body.append(probe);
   const colour = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
-  const oneDecimal = (value) => value.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  const size = (value) => { const units = ["B", "KiB", "MiB", "GiB", "TiB"]; let unit = 0; while (value >= 999.5 && unit < 4) { value /= 1024; unit += 1; } return `${value >= 100 || unit === 0 ? Math.round(value) : oneDecimal(value)} ${units[unit]}`; };
-  const time = (value) => value < 120 ? `${Math.round(value)} s` : value < 7200 ? `${Math.round(value / 60)} min` : `${oneDecimal(value / 3600)} h`;
-  const formats = { s: time, B: size, "": (value) => value.toLocaleString(document.documentElement.lang) };
+  const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang; // `14 Nov`, as the page writes days
+  // What one step of an axis is counted in: the largest unit that the highest value reaches, and its word.
+  const UNITS = {
+    s: [[3600, "h"], [60, "min"], [1, "s"]],
+    B: [[1024 ** 4, "TiB"], [1024 ** 3, "GiB"], [1024 ** 2, "MiB"], [1024, "KiB"], [1, "B"]],
+    "": [[1, ""]],
+  };
+  const NICE = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
+  // Returns the top of an axis, half of which is a round number too, and how its numbers are written.
+  const scale = (most, kind) => {
+    const [unit, word] = UNITS[kind].find(([size]) => most >= size * 2) || UNITS[kind].at(-1);
+    const power = 10 ** Math.floor(Math.log10(Math.max(most / unit, 1)));
+    const top = NICE.find((step) => step * power * unit >= most) * power * unit;
+    const write = (value) => `${(value / unit).toLocaleString(language, { maximumFractionDigits: 1 })}${value && word ? ` ${word}` : ""}`;
+    return { top, write };
+  };
   const quantile = (sorted, part) => sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] : 0;
   const draw = (plot) => {
     plot.replaceChildren();
-    const column = Number(plot.dataset.column), format = formats[plot.dataset.unit];
+    const column = Number(plot.dataset.column);
     const values = rows.map((row) => row[column] === "" ? null : Number(row[column]));
     const marks = rows.map((row) => row[5]);
     const good = values.filter((value, i) => value !== null && marks[i] === "✓").sort((a, b) => a - b);
     const low = quantile(good, 0.25), middle = quantile(good, 0.5), high = quantile(good, 0.75);
     const fills = { "✓": colour("edge"), F: colour("fail"), W: colour("warn"), M: colour("miss"), O: colour("miss") };
     const inks = { F: colour("fail-text"), W: colour("warn-text"), M: colour("miss-text"), O: colour("miss-text") };
-    const muted = colour("muted"), line = colour("line"), link = colour("link"), band = colour("picked");
+    const muted = colour("muted"), line = colour("line"), link = colour("link"), card = colour("card");
+    const { top: most, write } = scale(Math.max(...values.filter((value) => value !== null), 1) * 1.1, plot.dataset.unit); // room for a letter
     const bars = (u) => {
       const { ctx } = u, left = u.bbox.left, width = u.bbox.width, step = width / rows.length, zero = u.valToPos(0, "y", true);
       ctx.save();
-      ctx.fillStyle = band;
+      const dot = devicePixelRatio, y = u.valToPos(middle, "y", true);
+      const tops = values.map((value) => value === null ? zero : u.valToPos(value, "y", true));
+      ctx.globalAlpha = 0.16; ctx.fillStyle = link;
       ctx.fillRect(left, u.valToPos(high, "y", true), width, Math.max(2, u.valToPos(low, "y", true) - u.valToPos(high, "y", true)));
+      ctx.globalAlpha = 1;
       values.forEach((value, i) => {
-        const x = left + i * step + step * 0.15, top = value === null ? zero : u.valToPos(value, "y", true);
         ctx.fillStyle = fills[marks[i]] || fills["✓"];
-        ctx.fillRect(x, top, step * 0.7, zero - top);
-        if (marks[i] !== "✓") { ctx.fillStyle = inks[marks[i]] || muted; ctx.font = `700 ${12 * devicePixelRatio}px system-ui, sans-serif`; ctx.textAlign = "center"; ctx.fillText(marks[i], x + step * 0.35, Math.max(u.bbox.top + 12 * devicePixelRatio, top - 4 * devicePixelRatio)); }
+        ctx.fillRect(left + i * step + step * 0.15, tops[i], step * 0.7, zero - tops[i]);
       });
-      ctx.strokeStyle = link; ctx.lineWidth = 1.5 * devicePixelRatio; ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-      const y = u.valToPos(middle, "y", true);
+      ctx.strokeStyle = link; ctx.lineWidth = 1.5 * dot; ctx.setLineDash([5 * dot, 4 * dot]);
       ctx.beginPath(); ctx.moveTo(left, y); ctx.lineTo(left + width, y); ctx.stroke();
+      // Letters last, on a rim of the ground: a line through one would make it hard to read. A run without a value stands on a dotted line.
+      ctx.font = `700 ${12 * dot}px system-ui, sans-serif`; ctx.textAlign = "center";
+      marks.forEach((mark, i) => {
+        if (mark === "✓") return;
+        const x = left + (i + 0.5) * step, ink = inks[mark] || muted;
+        let at = tops[i] - 4 * dot;
+        if (values[i] === null) {
+          ctx.strokeStyle = ink; ctx.lineWidth = 1.5 * dot; ctx.setLineDash([2 * dot, 3 * dot]);
+          ctx.beginPath(); ctx.moveTo(x, zero); ctx.lineTo(x, zero - 18 * dot); ctx.stroke();
+          at = zero - 22 * dot;
+        }
+        ctx.setLineDash([]); ctx.lineWidth = 4 * dot; ctx.lineJoin = "round"; ctx.strokeStyle = card; ctx.strokeText(mark, x, at);
+        ctx.fillStyle = ink; ctx.fillText(mark, x, at);
+      });
       ctx.restore();
     };
-    const most = Math.max(...values.filter((value) => value !== null), 1);
-    const day = (i) => new Date(Number(rows[i][0]) * 1000).toLocaleDateString(document.documentElement.lang, { day: "numeric", month: "short" });
+    const day = (i) => new Date(Number(rows[i][0]) * 1000).toLocaleDateString(language, { day: "numeric", month: "short", timeZone: document.documentElement.dataset.zone });
     new window.uPlot({
       width: plot.clientWidth, height: 170, legend: { show: false }, cursor: { show: false },
-      scales: { x: { time: false, range: [-0.5, rows.length - 0.5] }, y: { range: [0, most * 1.15] } },
+      scales: { x: { time: false, range: [-0.5, rows.length - 0.5] }, y: { range: [0, most] } },
       axes: [
         { stroke: muted, size: 30, grid: { show: false }, ticks: { show: false }, splits: () => [0, Math.floor((rows.length - 1) / 2), rows.length - 1], values: (u, at) => at.map(day) },
-        { stroke: muted, size: 68, grid: { stroke: line, width: 1 }, ticks: { show: false }, values: (u, at) => at.map(format), space: 50 },
+        { stroke: muted, size: 68, grid: { stroke: line, width: 1 }, ticks: { show: false }, splits: () => [0, most / 2, most], values: (u, at) => at.map(write) },
       ],
       series: [{}, { show: true, stroke: "transparent", points: { show: false } }],
       hooks: { draw: [bars] },
