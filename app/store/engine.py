@@ -71,7 +71,8 @@ def open_engines(settings: Settings) -> Engines:
         )
     engine = create_async_engine(
         settings.database,
-        connect_args={"connection_class": connection_class()},
+        # The driver would forget each prepared statement after five minutes: an alert after a quiet time took 35 instead of 20 ms.
+        connect_args={"connection_class": connection_class(), "max_cached_statement_lifetime": 0},
         pool_size=settings.database_pool,
         max_overflow=0,
         pool_timeout=BUSY_S,
