@@ -33,6 +33,7 @@ from app.decide import (
     missed,
     refused_agents,
     relays,
+    set_aside,
     summaries,
     uncomposed,
     unended,
@@ -194,6 +195,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
         stage("disk space", disk_space.tick, every=5, after=_SECOND)
         stage("uncomposed", uncomposed.tick, every=60, after=20)
+        stage("reports set aside", set_aside.tick, every=60, after=20)
         stage("unreadable rows", unreadable_rows.tick, every=60, after=20)
         stage("ends for programs", unended.make_tick(), every=60, after=20)
         stage("ends of deleted jobs", deleted_ends.tick, every=30, after=20)

@@ -66,6 +66,11 @@ def uncomposed_key(well_since: datetime, *, is_well: bool) -> str:
     return f"{OURS}uncomposed:{well_since.isoformat()}:{'well' if is_well else 'stuck'}"
 
 
+def set_aside_key(well_since: datetime, *, is_well: bool) -> str:
+    """One event since all reports of trouble were decided on: the clock looks every minute, and several workers look."""
+    return f"{OURS}set aside:{well_since.isoformat()}:{'well' if is_well else 'stuck'}"
+
+
 def unreadable_key(well_since: datetime, *, is_well: bool) -> str:
     """One event since all rows could be read: the clock looks every minute, and several workers look."""
     return f"{OURS}unreadable:{well_since.isoformat()}:{'well' if is_well else 'stuck'}"

@@ -41,6 +41,7 @@ from app.domain.job import JobState
 from app.domain.job_status import LATE_IS_KNOWN_AFTER, JobCounts, PipelineState, ShownState, total_of
 from app.domain.matcher import Matcher
 from app.domain.service_event import AGENT
+from app.domain.set_aside import SetAside
 from app.store.alerts import Customers, only
 from app.store.jobs import job_matches, label_of
 from app.store.tables import JOB_TO_READ, agents, alerts, customers, events, jobs, runs
@@ -335,7 +336,14 @@ async def each_job_status(
 async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineState:
     """Return whether the states of the jobs of these customers are up to date."""
     worker_seen_at: datetime | None = await tx.connection.scalar(select(func.max(heartbeats.c.at)))
-    # A failure that was set aside changed no job. It counts until a later run of its job has ended.
+    some = select(events.c.id).where(*_is_set_aside()).limit(SET_ASIDE_MOST)
+    some = some.where(*only(seen, events.c.customer_id))
+    set_aside = await tx.connection.scalar(select(func.count()).select_from(some.subquery()))
+    return PipelineState(worker_seen_at, await oldest_waiting_event(tx), int(set_aside or 0))
+
+
+def _is_set_aside() -> list[ColumnElement[bool]]:
+    """Return the condition that a report of trouble was set aside. It changed no job, and counts until a later run of its job has ended."""
     is_followed = (
         select(jobs.c.id)
         .where(
@@ -347,11 +355,18 @@ async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineSta
         .correlate(events)
         .exists()
     )
-    aside = events.c.state == literal_column("'set_aside'"), text(TROUBLE_EVENT), ~is_followed
-    some = select(events.c.id).where(*aside).limit(SET_ASIDE_MOST)
-    some = some.where(*only(seen, events.c.customer_id))
-    set_aside = await tx.connection.scalar(select(func.count()).select_from(some.subquery()))
-    return PipelineState(worker_seen_at, await oldest_waiting_event(tx), int(set_aside or 0))
+    return [events.c.state == literal_column("'set_aside'"), and_(text(TROUBLE_EVENT)), ~is_followed]
+
+
+async def find_set_aside(tx: ReadTx) -> SetAside:
+    """Return how many reports of trouble were set aside, up to SET_ASIDE_MOST, with the first of them."""
+    columns = events.c.id, agents.c.name, func.coalesce(events.c.job, events.c.activity), events.c.error
+    query = select(*columns).join(agents, agents.c.id == events.c.agent_id, isouter=True).where(*_is_set_aside())
+    found = (await tx.connection.execute(query.order_by(events.c.id).limit(SET_ASIDE_MOST))).all()
+    if not found:
+        return SetAside(0)
+    event_id, agent, job, error = found[0]
+    return SetAside(len(found), event_id, agent or "an agent that was deleted", job, error or "")
 
 
 async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:

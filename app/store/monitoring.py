@@ -17,7 +17,9 @@ from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
 from app.domain.service_event import AGENT
+from app.domain.set_aside import JOB as SET_ASIDE_JOB
 from app.domain.uncomposed import JOB as UNCOMPOSED_JOB
+from app.domain.unreadable import JOB as UNREADABLE_JOB
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.outbox import latest_by_transport
@@ -165,7 +167,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
             jobs.c.name.startswith(JOB_PREFIX, autoescape=True),
             jobs.c.name.startswith(ADDRESS_PREFIX, autoescape=True),
             jobs.c.name.startswith(EXCESS_PREFIX, autoescape=True),
-            jobs.c.name.in_((CREDENTIAL_JOB, DISK_JOB, UNCOMPOSED_JOB)),
+            jobs.c.name.in_((CREDENTIAL_JOB, DISK_JOB, UNCOMPOSED_JOB, UNREADABLE_JOB, SET_ASIDE_JOB)),
         ),
     )
     unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))
