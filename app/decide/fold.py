@@ -54,6 +54,13 @@ class FoldedJob:
     overran: Event | None = None
     late_failure: Run | None = None  # it came after a newer success, and nothing proves that the success came later
 
+    @property
+    def is_routine(self) -> bool:
+        """Whether no alert of the job may open: no run in a row was bad, none hangs, and none ended unclear or proves less than before."""
+        in_row = self.after.failures_in_row + self.after.warnings_in_row + self.after.missed_in_row
+        troubles = self.overran, self.late_failure, self.withdrawn
+        return in_row == 0 and troubles == (None, None, None) and not self.unclear
+
 
 def fold_job(
     job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: str, nearby: NearbyRuns | None = None
@@ -121,11 +128,13 @@ def _expect_next(before: Job, events: Sequence[Event]) -> Job:
     job = before
     reports = [e for e in events if e.kind is EventKind.REPORT and (e.phase is not None or outcome_of(e) is not None)]
     if reports:
-        newest = max(reports, key=lambda e: (e.occurred_at, e.key))
+        came_at = max(event.occurred_at for event in reports)
         labelled = max((e for e in reports if e.labels), key=lambda e: (e.occurred_at, e.key), default=None)
-        if labelled is not None and (job.last_came_at is None or labelled.occurred_at >= job.last_came_at):
-            job = replace(job, labels=labelled.labels)
-        job = replace(job, last_came_at=max(job.last_came_at or newest.occurred_at, newest.occurred_at))
+        is_newest = labelled is not None and (
+            before.last_came_at is None or labelled.occurred_at >= before.last_came_at
+        )
+        labels = labelled.labels if labelled is not None and is_newest else job.labels
+        job = replace(job, labels=labels, last_came_at=max(before.last_came_at or came_at, came_at))
     announced = max((run for event in events if (run := announced_run_in(event)) is not None), default=None)
     if announced is not None and (before.announced_run is None or announced > before.announced_run):
         job = replace(job, told_expectation=announced.expectation, told_at=announced.at)
@@ -153,8 +162,10 @@ def _learn_or_give_up(folded: FoldedJob, events: Sequence[Event]) -> Job:
     job = folded.after
     source = job.expectation_source
     is_known = source in (ExpectationSource.SET, ExpectationSource.ANNOUNCED) or job.dismissed_at is not None
-    received = [event.received_at for event in events if event.kind is EventKind.REPORT]
-    if not is_known and job.learn_at is None and folded.ended and received:
+    received: list[datetime] = []
+    if not is_known and job.learn_at is None and folded.ended:
+        received = [event.received_at for event in events if event.kind is EventKind.REPORT]
+    if received:
         newest = max(received)
         interval = min(max((newest - job.created_at) / 8, LEARN_INTERVAL[0]), LEARN_INTERVAL[1])
         job = replace(job, learn_at=newest if job.learned_at is None else max(newest, job.learned_at + interval))
@@ -164,10 +175,10 @@ def _learn_or_give_up(folded: FoldedJob, events: Sequence[Event]) -> Job:
 
 
 def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
-    ended = sorted((run for run in folded.runs if run.ended_at is not None), key=history_order)
-    ended = [run for run in ended if _ending(run) != _ending(known.get(run.run_key))]
+    ended = [run for run in folded.runs if run.ended_at is not None and _ending(run) != _ending(known.get(run.run_key))]
     if not ended:
         return
+    ended.sort(key=history_order)
     folded.ended = folded.fresh = ended
     folded.unclear = [run for run in ended if run.outcome is RunOutcome.UNCLEAR]
     folded.has_clear_end = len(folded.unclear) < len(ended)
@@ -185,6 +196,8 @@ def _find_late_failure(folded: FoldedJob, events: Sequence[Event]) -> Run | None
     Its clock may be behind: it would be hidden by a run that ended before it. A time that is proven hides it rightly, unless the other
     run has the same one: many senders state whole seconds.
     """
+    if not any(run.outcome is RunOutcome.FAILURE for run in folded.ended):
+        return None
     received = {event.key: event.received_at for event in events if event.kind is EventKind.REPORT}
     unproven = {event.key for event in events if event.kind is EventKind.REPORT and not is_time_proven(event)}
     newest = folded.before.last_finished_at

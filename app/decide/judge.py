@@ -232,6 +232,8 @@ async def _judge_jobs(
     proven = await proven_ends(tx, maybe_overrun)
     judged: list[JudgedChange] = []
     for f in folded:
+        if f.is_routine and not opened.get(f.after.id):
+            continue  # without an open alert, nothing can open, repeat or close: so it is for nearly all events
         agent = batch.agents[f.after.agent_id]
         by_kind = {alert.kind: alert for alert in opened.get(f.after.id, [])}
         clear = [run for run in f.ended if run.outcome is not RunOutcome.UNCLEAR]

@@ -233,8 +233,10 @@ def judge_agent_silence(
     if alert is not None:
         is_over = proven_at is not None and proven_at > alert.since
         return [CloseAlert(alert, "the agent reported again")] if is_over else []
+    if silent is None:
+        return []
     rule = rule_for(AlertKind.AGENT_SILENT, customer_id, facts, rules)
-    if silent is None or rule is None or not rule.enabled:
+    if rule is None or not rule.enabled:
         return []
     if proven_at is not None and proven_at > silent.occurred_at:
         return []

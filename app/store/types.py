@@ -55,12 +55,15 @@ def _checked(value: datetime) -> datetime:
 
 def to_micros(value: datetime) -> int:
     """Return microseconds since 1970, as SQLite stores a time."""
-    return (value - EPOCH) // MICROSECOND
+    since = (
+        value - EPOCH
+    )  # not divided by a microsecond, which takes a third longer: an event has ten times to write and twenty to read
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(value: int) -> datetime:
     """Return the time that SQLite stored as `value` microseconds."""
-    return EPOCH + timedelta(microseconds=value)
+    return EPOCH + timedelta(0, 0, value)  # by name, the microseconds take a third longer
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
