@@ -19,6 +19,7 @@ from tests.support.browser import browsing, link_for, person, token_in
 
 _SECRET = re.compile(r'<code id="made">(\S+)</code>')
 _MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+_TO_KIM = {"transport": "file", "address": "kim@example.org"}
 _OF_EVERYTHING = ["/service", "/service/keys", "/service/links", "/service/audit"]
 _POSTS = [
     *("/service/doctor", "/service/test", "/service/retention", "/service/keys", "/service/links"),
@@ -265,6 +266,18 @@ def folded(page: httpx.Response) -> set[str]:
     """Return the transports that a reader must unfold to see."""
     fold = re.search(r"<details class=\"note\"><summary>\d+ more.*?</details>", page.text, re.DOTALL)
     return set(re.findall(r"<b>(\w+)</b>", fold[0])) if fold else set()
+
+
+async def test_the_audit_leads_to_what_was_changed_and_shows_the_values(api: Api) -> None:
+    made = await api.tell("POST", "/v1/recipients", json={"name": "Kim", "transports": [_TO_KIM]})
+    await api.tell("PATCH", f"/v1/recipients/{made['id']}", json={"name": "Kim B."})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OWNER))
+        await browser.send(path, path)
+        shown = (await browser.get(f"/service/audit?thing={made['id']}")).text
+        assert "<dd>Kim → Kim B.</dd>" in shown
+        [page, *_] = re.findall(r'href="(/routing/recipients/[^"]+)"', shown)
+        assert 'value="Kim B."' in (await browser.get(page)).text
 
 
 async def test_a_relay_that_never_reported_looks_well_on_no_page(api: Api) -> None:
