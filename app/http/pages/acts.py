@@ -4,6 +4,7 @@ What was done, and the moment at which it was done, are in the address of that p
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -45,6 +46,7 @@ router = APIRouter(include_in_schema=False)
 UNDO_ACCEPTED = timedelta(seconds=30)
 _MOST, _TOGETHER = 500, 50
 _MOST_SILENCES = 100
+_MOST_RETRIES = 2_000  # by one press of a button: each piece waits for its turn to write
 UNTIL_FIXED = "fixed"  # a length: until the job succeeds, or the agent is heard again, at most seven days
 Operator = Annotated[SignedIn, Depends(need_role(Role.OPERATOR))]
 
@@ -135,8 +137,14 @@ async def post_retry(request: Request, context: Context, who: Operator, form: Po
         meant = admin_messages.DeadMessages(
             transport=str(form.get("transport") or "") or None, cause=str(form.get("cause") or "") or None
         )
-        done = await admin_messages.retry_messages(context.database, meant, retry_for, patience, by)
-        return back_to(request, form, "retried", done.retried, by, trouble="refused" if done.refused else "")
+        retried = refused = 0
+        for _ in range(_MOST_RETRIES // admin_messages.AT_ONCE):
+            done = await admin_messages.retry_messages(context.database, meant, retry_for, patience, by)
+            retried, refused, meant = retried + done.retried, refused + done.refused, replace(meant, before=done.next)
+            if done.next is None:
+                break
+        trouble = "more" if meant.before is not None else "refused" if refused else ""
+        return back_to(request, form, "retried", retried, by, trouble=trouble)
     retried = 0
     trouble = ""
     for message_id in _ids(form):

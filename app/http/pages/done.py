@@ -63,6 +63,7 @@ def trouble_of(asked: Mapping[str, str], texts: NullTranslations) -> str:
     words = {
         "too-late": texts.gettext("It is too late to undo that."),
         "too-many": texts.gettext("These are too many at once: choose fewer, or make one silence for all of them."),
+        "more": texts.gettext("These were not all of them. Press the button again for the rest."),
         "refused": texts.gettext("Some messages cannot be sent again: their recipient has no address left."),
         "no_transport": texts.gettext("It cannot be sent again: its recipient has no address left for it."),
         "recipient_deleted": texts.gettext("It cannot be sent again: its recipient was deleted."),

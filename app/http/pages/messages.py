@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from app.domain.message import Message, MessageState
 from app.domain.recipient import shown_address
 from app.http.api.dependencies import Context
+from app.http.api.transports import configured_transports
 from app.http.pages.frame import render
 from app.http.pages.session import SignedInPerson
 from app.store.customers import Scope
@@ -75,6 +76,7 @@ async def show_messages(
         who,
         "messages.html",
         place="messages",
+        transports=sorted({"smtp", "graph", "mapi", *configured_transports(context)}),
         asked=asked,
         rows=rows,
         next=shown[-1].id if shown and has_more else None,
