@@ -8,6 +8,8 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+from app.core.memory import return_free_memory
+
 _YOUNG, _MIDDLE, _FULL = gc.get_threshold()
 # Python's own number of rounds (10) lets 85 000 objects gather at the least, such as those of closed connections: to free them takes up
 # to 0.2 s. So does Python's own number of young objects since 3.13 (2000).
@@ -16,8 +18,9 @@ _NEVER = 1_000_000_000
 
 
 def freeze_loaded() -> None:
-    """Exclude all objects that exist now from garbage collection, and do not let many more gather."""
+    """Exclude all objects that exist now from garbage collection, and do not let many more gather. Free memory goes back to the system."""
     gc.collect()
+    return_free_memory()
     gc.freeze()
     gc.collect()  # without it, a quarter as many new objects as were frozen would gather
     gc.set_threshold(_YOUNG_AFTER_LOADING, _MIDDLE, _FULL_AFTER_LOADING)

@@ -21,6 +21,7 @@ import httpcore
 from app.core.clock import Clock, now
 from app.core.hidden_modules import hidden
 from app.core.loading import load_in_turn
+from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
 from app.deliver.transports.public_only import IpAddress, NotPublic, Unresolved, is_public
@@ -97,7 +98,8 @@ class HttpCaller:
     async def answer_of(self, request: ProgramRequest) -> PostAnswer | Outcome:
         """POST one request and return its answer, for programs whose answer's body decides; without an answer, the outcome."""
         if not _load_httpx.cache_info().currsize:
-            await load_in_turn(_load_httpx)
+            with cancelled_is_unsent():
+                await load_in_turn(_load_httpx)
         url = _read_url(request.url)
         if isinstance(url, Permanent):
             return url
