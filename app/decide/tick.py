@@ -34,7 +34,8 @@ from app.store.writer_queue import WriteOrder
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
 LEAST_PIECE, LARGEST_PIECE = 8, 256
 LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time left
-# On PostgreSQL, which has many writers, as long as there is nothing to report: to begin and end one takes as long as deciding 20 events.
+# On PostgreSQL, which has many writers, as long as there is nothing to report. A piece has about twenty statements, each with 0.1 ms of our
+# CPU time however many events it is for: with 256 events in a piece instead of 110, an event takes 12 us less.
 LONGEST_OF_ROUTINE_S = 0.1
 REMINDERS_S = (
     0.2  # between two looks for what fell due while there is a backlog: each takes as long as deciding four events
@@ -128,8 +129,8 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             spent = time.perf_counter() - began
             each_s = spent / len(batch.claimed)
             # At most twice as many as before: the next ones may cost more than these, as failures do.
-            turns.piece = max(FIRST_PIECE, min(LARGEST_PIECE, 2 * turns.piece, int(LONGEST_S / each_s)))
             longest_s = LONGEST_S if notices or context.database.is_sqlite else max(LONGEST_S, LONGEST_OF_ROUTINE_S)
+            turns.piece = max(FIRST_PIECE, min(LARGEST_PIECE, 2 * turns.piece, int(longest_s / each_s)))
             size = min(turns.piece, int((longest_s - spent) / each_s))
             if context.database.is_wanted(before=WriteOrder.DECIDE):
                 size = 0  # a mail, or reports that wait for their answer

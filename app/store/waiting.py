@@ -58,6 +58,8 @@ MOST_ANSWERS = 64  # of one outcome of a job, among which the newest one is look
 _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
 
 
+# Events that are claimed together if trouble is among them: its alerts leave once all of them are decided on.
+MOST_WITH_TROUBLE = 96
 FIRST_PIECE = 24  # events that are claimed together before anything is known of what they cost
 
 
@@ -123,6 +125,8 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int, *, is_in_orde
         await find_by_indexes(tx, in_order=True)
     is_first = is_in_order and not tx.is_sqlite
     [(trouble, routine, *_)] = await tx.fetch(_COUNT_FIRST if is_first else _COUNT, limit=limit + 1)
+    if trouble:
+        limit = min(limit, MOST_WITH_TROUBLE)
     if trouble + routine <= limit:
         rows = await tx.fetch(_ALL, limit=limit) if trouble + routine else []
         if not is_first:
