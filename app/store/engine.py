@@ -80,6 +80,12 @@ def open_engines(settings: Settings) -> Engines:
         hide_parameters=True,  # the log entry of a failed statement must not hold the data of agents
     )
     _detect_dead_connections(engine)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def learn_records(connection: Any, _record: object) -> None:  # noqa: ANN401
+        # The driver asks the server for what it knows of this type at its first use, which takes as long as ten other statements.
+        connection.run_async(lambda driver: driver.fetch("SELECT ARRAY(SELECT ROW(1))"))
+
     return Engines(engine, engine)
 
 
