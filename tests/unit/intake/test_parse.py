@@ -163,11 +163,11 @@ BOMBS = [
 @pytest.mark.parametrize("bomb", BOMBS, ids=["arrays", "objects", "values"])
 @pytest.mark.parametrize("body_format", list(BodyFormat))
 def test_a_body_of_millions_of_values_is_refused_before_parsing(bomb: bytes, body_format: BodyFormat):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TooLarge) as refused:
         parsed(bomb, body_format)
     assert "send it in parts" in refused.value.detail
-    assert time.perf_counter() - started < 0.5, "about 2 s when it was read"
+    assert time.process_time() - started < 0.5, "about 2 s when it was read"
 
 
 def test_a_body_within_the_limits_is_parsed():

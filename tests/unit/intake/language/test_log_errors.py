@@ -80,6 +80,6 @@ def test_any_text_is_searched(text: str):
 )
 def test_the_worst_texts_take_less_than_a_second_for_a_mebibyte(piece: str):
     text = (piece * (2**20 // len(piece) + 1))[: 2**20]
-    began = time.perf_counter()
+    began = time.process_time()
     find_log_errors(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -58,7 +58,7 @@ def test_a_wrong_answer_is_no_answer_and_nothing_may_be_sent(words: bytes):
         started = time.monotonic()
         with pytest.raises(NoAnswer):
             client.begin(CLAIM)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20
 
 
 def test_a_body_without_an_end_is_read_no_further_than_agreed():
@@ -72,7 +72,7 @@ def test_an_answer_that_comes_too_slowly_is_abandoned():
         started = time.monotonic()
         with pytest.raises(NoAnswer, match="no whole answer"):
             client.begin(CLAIM)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 def test_a_rejected_key_has_an_error_of_its_own():

@@ -126,7 +126,7 @@ def test_a_wrong_answer_is_no_answer(words: bytes):
         started = time.monotonic()
         with pytest.raises(NoAnswer):
             ask(f"http://127.0.0.1:{port}")
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20
 
 
 def test_an_answer_that_comes_too_slowly_is_abandoned_at_the_deadline():
@@ -134,7 +134,7 @@ def test_an_answer_that_comes_too_slowly_is_abandoned_at_the_deadline():
         started = time.monotonic()
         with pytest.raises(NoAnswer, match="no whole answer within 1 s"):
             ask(f"http://127.0.0.1:{port}", seconds=1)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20
 
 
 def test_a_refusal_of_all_names_each_or_is_unfit():
