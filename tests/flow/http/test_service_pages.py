@@ -241,7 +241,9 @@ async def test_a_wall_without_counts_does_not_show_how_many_customers_there_are(
         async with browsing(api) as stranger:
             return (await stranger.get(f"/wall/{made['token']}")).text
 
-    assert "4 more customers" in await shown("counts")
+    with_counts = await shown("counts")
+    assert "4 more customers" in with_counts
+    assert "</time> (UTC)</p>" in with_counts, "a wall says in which zone its times are"
     without = await shown()
     assert "Not all customers are shown" in without
     assert not re.search(r"\d+ more customer", without)
