@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.domain.audit_entry import AuditEntry
 from app.domain.person import Role
 from app.http.api.dependencies import Context
+from app.http.pages.audit_texts import ACTIONS, NOUNS
 from app.http.pages.frame import render
 from app.http.pages.session import SignedIn, need_everything
 from app.store.edits import page_audit
@@ -71,6 +72,8 @@ async def show_audit(
         "service_audit.html",
         place="service",
         asked=asked,
+        actions=ACTIONS,
+        nouns=NOUNS,
         rows=[AuditRow(entry, values_of(entry)) for entry in page.items],
         next=page.next,
     )

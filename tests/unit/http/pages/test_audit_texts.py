@@ -1,0 +1,38 @@
+"""The actions and kinds in the audit log are German on the German page."""
+
+import re
+from pathlib import Path
+
+import app
+from app.http.pages.audit_texts import ACTIONS, NOUNS, audit_word
+from app.http.pages.languages import translations
+
+_APP = Path(str(app.__file__)).parent
+
+
+def _written(pattern: str, *folders: str) -> set[str]:
+    files = [path for folder in folders for path in (_APP / folder).rglob("*.py")]
+    return {word for path in files for word in re.findall(pattern, path.read_text())}
+
+
+def test_each_action_that_is_recorded_has_its_word() -> None:
+    written = _written(r'note\(\s*tx,\s*(?:by|Self[^"]*),\s*"([a-z -]+)"', "admin", "http")
+    written |= _written(r'_decide\(tx, agent_id, AgentState\.\w+, "([a-z]+)"', "admin")
+    assert len(written) > 20
+    assert written - set(ACTIONS) == set()
+
+
+def test_each_kind_that_is_recorded_has_its_word() -> None:
+    written = _written(r'note\(\s*tx,\s*(?:by|Self[^"]*),\s*"[a-z -]+",\s*"([a-z -]+)"', "admin", "http")
+    assert written - set(NOUNS) == set()
+    for name in ("AGENTS", "CUSTOMERS", "JOBS", "RECIPIENTS", "ROUTES", "RULES", "SILENCES", "SUMMARY_SCHEDULES"):
+        nouns = _written(rf'(?s)\b{name}[^=\n]*= .{{0,200}}?noun="([a-z -]+)"', "store")
+        assert nouns - set(NOUNS) == set(), name
+
+
+def test_they_are_german_and_unknown_ones_stay() -> None:
+    german = translations("de")
+    assert audit_word("create", german) == "hat angelegt:"
+    assert audit_word("share link", german) == "Freigabelink"
+    assert audit_word("something new", german) == "something new"
+    assert audit_word("create", translations("en")) == "create"
