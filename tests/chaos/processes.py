@@ -65,9 +65,10 @@ class Program:
             return -signal.SIGKILL
 
     def defects(self) -> list[str]:
-        """Return the log lines that report a bug: a bug that a retry repairs must still be noticed."""
+        """Return what the log says of each bug: a bug that a retry repairs must still be noticed."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if any(word in line for word in BUG_LINES)]
+        places = [place for place, line in enumerate(lines) if any(word in line for word in BUG_LINES)]
+        return ["\n".join(lines[place : place + TAIL]) for place in places]  # with the traceback that follows
 
     def end_of_log(self) -> str:
         """Return the end of its output."""

@@ -176,7 +176,8 @@ class Storm:
                 await asyncio.sleep(0.05)
         ended = {program.name: await program.stop() for program in self.programs}
         assert not any(ended.values()), ended
-        assert not [line for program in self.programs for line in program.defects()]
+        defects = [line for program in self.programs for line in program.defects()]
+        assert not defects, defects
 
     def score(self) -> str:
         """Return a line that says how much could have been lost."""
