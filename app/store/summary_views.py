@@ -69,31 +69,13 @@ async def read_summary_view(
 
     It is read from jobs and daily roll-ups, never from a scan of events, so its cost does not grow with the history.
     """
-    customer_id = schedule.customer_id
     scope = scope_of(schedule, start, end)
     # By default, PostgreSQL would sort the days of 100 000 jobs on disk, which takes twice as long.
     if not tx.is_sqlite:
         await tx.connection.execute(text("SET LOCAL work_mem = '64MB'"))
     found = await read_jobs(tx, scope, MOST)
     states = found.states
-    # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
-    undelivered = _settled_messages("messages.state = 'dead'", start, end)
-    bounced = _settled_messages("messages.state = 'bounced'", start, end)
-    set_aside = select(func.count()).where(
-        text("events.state = 'set_aside'"),
-        events.c.id >= first_id_at("evt", start),
-        events.c.id < first_id_at("evt", end),
-    )
-    if customer_id is not None:
-        undelivered = undelivered.where(messages.c.customer_id == customer_id)
-        bounced = bounced.where(messages.c.customer_id == customer_id)
-        set_aside = set_aside.where(events.c.customer_id == customer_id)
-    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", start)
-    unclear_runs = (
-        joined_jobs(func.count())
-        .join(runs, runs.c.job_id == jobs.c.id)
-        .where(scope.matches, *unclear, runs.c.ended_at >= start, runs.c.ended_at < end)
-    )
+    counted = (await tx.connection.execute(_counts(scope))).one()
     return SummaryView(
         schedule=schedule.name,
         number=number,
@@ -114,17 +96,43 @@ async def read_summary_view(
         waiting_agents=await count_waiting(tx, scope.customer_id),
         without_expectation=found.without_expectation,
         unconfirmed=found.unconfirmed,
-        undelivered=await tx.connection.scalar(undelivered) or 0,
-        bounced=await tx.connection.scalar(bounced) or 0,
-        set_aside=await tx.connection.scalar(set_aside) or 0,
+        undelivered=counted.undelivered,
+        bounced=counted.bounced,
+        set_aside=counted.set_aside,
         totals=await _totals(tx, scope),
-        unclear_runs=await tx.connection.scalar(unclear_runs) or 0,
+        unclear_runs=counted.unclear_runs,
         unclear_texts=await _unclear_texts(tx, scope),
         runs=await _period_runs(tx, scope) if scope.is_long else None,
         sections=await _sections(tx, scope, found, await current_silences(tx, end)),
         mail_times=(await mail_times(tx, end - TIMES_OVER, end)).get(""),
         unknown_numbers=await gap_before(tx, schedule.id, number),
     )
+
+
+def _counts(scope: SummaryScope) -> Select[Any]:
+    """Return the query of what went wrong in the period apart from the jobs, in one row."""
+    start, end, customer_id = scope.start, scope.end, scope.customer_id
+    # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
+    undelivered = _settled_messages("messages.state = 'dead'", start, end)
+    bounced = _settled_messages("messages.state = 'bounced'", start, end)
+    set_aside = select(func.count()).where(
+        text("events.state = 'set_aside'"),
+        events.c.id >= first_id_at("evt", start),
+        events.c.id < first_id_at("evt", end),
+    )
+    if customer_id is not None:
+        undelivered = undelivered.where(messages.c.customer_id == customer_id)
+        bounced = bounced.where(messages.c.customer_id == customer_id)
+        set_aside = set_aside.where(events.c.customer_id == customer_id)
+    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", start)
+    unclear_runs = (
+        joined_jobs(func.count())
+        .join(runs, runs.c.job_id == jobs.c.id)
+        .where(scope.matches, *unclear, runs.c.ended_at >= start, runs.c.ended_at < end)
+    )
+    counts = {"undelivered": undelivered, "bounced": bounced, "set_aside": set_aside, "unclear_runs": unclear_runs}
+    # One statement: each takes a millisecond, and the database a tenth of it.
+    return select(*(query.scalar_subquery().label(name) for name, query in counts.items()))
 
 
 def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[int]:
@@ -238,7 +246,7 @@ def _job_line(
         last_success_at=row.last_success_at,
         last_message=getattr(row, "unclear_text", row.last_message),
         silenced_until=max(ends, default=None),
-        strip=tuple(cells.get(day, DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0)) for day in days),
+        strip=tuple(cells.get(day) or DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0) for day in days),
         failures=sum(cell.failures for cell in of_period),
         missed=sum(cell.missed for cell in of_period),
     )
