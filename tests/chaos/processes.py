@@ -11,7 +11,13 @@ from tests.support.sources import ROOT
 
 TAIL = 60
 STOP_S = 90  # a server waits ten seconds for its requests, and then for its own tasks; a busy machine needs several times that
-BUG_LINES = ("defect of ours", "tried alone", "set aside", "did not stop in time", "could not be written; its message")
+BUG_LINES = (
+    "defect of ours",
+    "tried alone",
+    "was set aside",
+    "did not stop in time",
+    "could not be written; its message",
+)
 
 
 @dataclass(slots=True)
