@@ -30,5 +30,5 @@ def decide_repeat(alert: Alert, route: Route | None, now: datetime) -> Send | Wa
     if route is None or not route.enabled or route.repeat_every is None:
         return Wait("its route reports each alert once, or was disabled or deleted")
     days = (now - alert.since).days
-    after = f" after {days} days" if days else ""
+    after = "" if not days else " after 1 day" if days == 1 else f" after {days} days"
     return Send(f"still open{after}; route '{route.name}' repeats")

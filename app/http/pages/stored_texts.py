@@ -80,6 +80,7 @@ _NOTICES = (
     _("was reported %(at)s by a route that was deleted since, which sends no recoveries"),
     _("a program that keeps the state of the alert was sent it"),
     _("still open"),
+    _("still open after 1 day"),
     _("still open after %(n)s days"),
     _("route '%(name)s' repeats"),
     _("summary '%(name)s' up to %(at)s"),

@@ -19,7 +19,7 @@ REPORTED_ONCE = Wait("its route reports each alert once, or was disabled or dele
     ("state", "by", "expected"),
     [
         (alert(since=ago(hours=5)), DAILY, Send("still open; route 'daily' repeats")),
-        (alert(since=ago(days=1)), DAILY, Send("still open after 1 days; route 'daily' repeats")),
+        (alert(since=ago(days=1)), DAILY, Send("still open after 1 day; route 'daily' repeats")),
         (alert(since=ago(days=9, hours=3)), DAILY, Send("still open after 9 days; route 'daily' repeats")),
         (alert(closed_at=NOW, closed_reason="it ran"), DAILY, Wait("closed: it ran")),
         (alert(acknowledged_at=NOW, acknowledged_by="Robin"), DAILY, Wait("acknowledged by Robin")),

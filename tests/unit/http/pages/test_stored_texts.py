@@ -30,7 +30,13 @@ _WRITTEN_IN = (
 # Parts of texts that are put together there from pieces; `test_a_reason_of_several_parts_is_german` has the whole texts.
 _FRAGMENTS = {
     *("successsuccess success in a row", "a success", "run with warnings", "missed run", "success's clock is success"),
-    *("after success days", "still opensuccess", "which sends no recoveries", "a route that was deleted since"),
+    *(
+        "after success days",
+        "after 1 day",
+        "still opensuccess",
+        "which sends no recoveries",
+        "a route that was deleted since",
+    ),
     *("was reported success UTC by success", "asked for by an administrator", "success: the run success has not ended"),
     *("(learned from its runs: success", "not confirmed)", "as its tool announced", "by success to success it success"),
     *("success could not send it: successsuccess", "the worker died or was cut off", "success s", "success min"),
@@ -96,6 +102,7 @@ def test_every_reason_that_the_service_writes_is_german_on_a_german_page(name: s
          "geschlossen, bevor jemand benachrichtigt wurde: lief mit dem Ergebnis „erfolgreich“"),
         ("it ran; was reported 2026-11-27 02:43 UTC by route 'all', which sends no recoveries",
          "der Job lief; wurde 27.11.2026 02:43 UTC von der Route „all“ gemeldet, die keine Entwarnungen sendet"),
+        ("still open after 1 day; route 'all' repeats", "seit 1 Tag offen; Route „all“ wiederholt"),
         ("still open after 3 days; route 'all' repeats", "seit 3 Tagen offen; Route „all“ wiederholt"),
         ("summary 'daily' up to 2026-11-27 06:00 UTC, asked for by an administrator",
          "Zusammenfassung „daily“ bis 27.11.2026 06:00 UTC, von einem Administrator verlangt"),
