@@ -102,7 +102,7 @@ class Intake:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
             inputs = (body, sender, self._context.clock(), self._limits, rules)
-            validated = None if takes_long(body.data) else await _validate_here(partial(validate_body, *inputs), rules)
+            validated = None if takes_long(body.data) else await _read_here(partial(validate_body, *inputs))
         except (BadInput, Overloaded) as cause:
             self._note_refused_request(sender, [sender.agent], cause)
             raise
@@ -418,11 +418,6 @@ class Intake:
         """Count a refused report of an agent, for the alert about a run that did not come."""
         if agent is not None:
             self.refused.note(sender.customer_id, agent, code, detail)
-
-
-async def _validate_here(work: Callable[[], T], rules: Sequence[MailRule]) -> T:
-    """Return the result of validating a short body. Only rules read words in it: without them it needs no thread, also just after the start."""
-    return await _read_here(work) if rules else work()
 
 
 async def _read_here(work: Callable[[], T]) -> T:
