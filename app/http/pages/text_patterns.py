@@ -19,29 +19,54 @@ from markupsafe import Markup, escape
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
 DAY = _("%(year)s-%(month)s-%(day)s")
-_PLAIN_PLACE = re.compile(r"%\(\w+\)s")
-_PLACE = re.compile(r"%\\\((\w+)\\\)s")  # in a template that was escaped for an expression
-_VALUES = {"nth": r"(?P<nth>\d{1,9})(?:st|nd|rd|th)"}
+_PLACE = re.compile(r"%\((\w+)\)s")
+_NTH = re.compile(r"(\d{1,9})(?:st|nd|rd|th)")
 _TIME = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?P<time>(?: \d\d:\d\d(?::\d\d)?(?: UTC)?)?)")
 _BETWEEN = "; "  # a stored text can have several parts
-_PARTS_MOST, _LONGEST = 12, 1500
+_PARTS_MOST, _LONGEST, _LONGEST_VALUE = 12, 1500, 600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextPattern:
-    """A template, with its own words at both ends: comparing these first is a hundred times as fast as the expression."""
+    """A template: the names of its places for values, and its own words before, between and behind them."""
 
     template: str
-    begins: str
-    ends: str
-    whole: re.Pattern[str]
+    places: tuple[str, ...]
+    own: tuple[str, ...]
+    remedies: tuple[str, ...]  # what can stand in a place of that name, the longest first
 
     def find(self, text: str) -> dict[str, str] | None:
-        """Return the values in a text that was made from the template; None of any other text."""
-        if not (text.startswith(self.begins) and text.endswith(self.ends)):
+        """Return the values in a text that was made from the template; None of any other text.
+
+        From its end to its start, so that the first value is the longest possible, and each sign is looked at once.
+        """
+        begins, ends = self.own[0], self.own[-1]
+        if not (text.startswith(begins) and text.endswith(ends)):
             return None
-        found = self.whole.fullmatch(text)
-        return None if found is None else found.groupdict()
+        if not self.places:
+            return {} if text == begins else None
+        found: dict[str, str] = {}
+        end = len(text) - len(ends)
+        for place, before in zip(reversed(self.places), reversed(self.own[:-1]), strict=True):
+            start = self._start(text, place, before, end, is_first=place == self.places[0])
+            value = text[start:end]
+            shown = _value(place, value) if start >= len(begins) else None
+            if shown is None:
+                return None
+            found[place] = shown
+            end = start - len(before)
+        return found
+
+    def _start(self, text: str, place: str, before: str, end: int, *, is_first: bool) -> int:
+        """Return where the value that ends at `end` starts; -1 if it is not there."""
+        if place == "remedy":
+            # Words of a server in front of it can have several sentences, and so can the remedy.
+            known = next((one for one in self.remedies if text.endswith(before + one, 0, end)), None)
+            return -1 if known is None else end - len(known)
+        if is_first:
+            return len(before)
+        at = text.rfind(before, 0, end - 1)
+        return -1 if at < 0 else at + len(before)
 
 
 Patterns = tuple[TextPattern, ...]
@@ -50,22 +75,23 @@ Patterns = tuple[TextPattern, ...]
 def patterns_of(templates: Iterable[str], remedy: Iterable[str] = ()) -> Patterns:
     """Return what finds the texts that were made from these templates. The more words of its own one has, the earlier it is tried.
 
-    `remedy`: what stands in a place of that name. Words of a server in front of it can have several sentences.
+    `remedy`: what stands in a place of that name.
     """
-    remedies = "|".join(re.escape(one) for one in remedy)
-    ordered = sorted(templates, key=lambda one: len("".join(_PLAIN_PLACE.split(one))), reverse=True)
-    return tuple(_pattern(template, remedies) for template in ordered)
+    remedies = tuple(sorted(remedy, key=len, reverse=True))
+    made = [
+        TextPattern(one, tuple(_PLACE.findall(one)), tuple(_PLACE.sub("\0", one).split("\0")), remedies)
+        for one in templates
+    ]
+    return tuple(sorted(made, key=lambda one: len("".join(one.own)), reverse=True))
 
 
-def _pattern(template: str, remedies: str) -> TextPattern:
-    own = _PLAIN_PLACE.split(template)
-    values = {**_VALUES, "remedy": f"(?P<remedy>{remedies})"}
-    return TextPattern(
-        template,
-        own[0],
-        own[-1],
-        re.compile(_PLACE.sub(lambda found: values.get(found[1], f"(?P<{found[1]}>.{{1,600}})"), re.escape(template))),
-    )
+def _value(place: str, value: str) -> str | None:
+    if not 0 < len(value) <= _LONGEST_VALUE or "\n" in value:
+        return None
+    if place == "nth":
+        number = _NTH.fullmatch(value)
+        return number and number[1]
+    return value
 
 
 def translated(text: str, texts: NullTranslations, patterns: Patterns) -> str | Markup:
