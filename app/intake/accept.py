@@ -24,7 +24,7 @@ from app.intake.budgets import BudgetRefusal, KeyBudgets, KeyMeter, routine_of
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
 from app.intake.dialects import mail
-from app.intake.dialects.cut_texts import noting_cuts
+from app.intake.dialects.cut_texts import CUTS
 from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.dialects.make_event import (
     attribute_to_sender,
@@ -32,7 +32,7 @@ from app.intake.dialects.make_event import (
     make_unreadable_event,
     why_unreadable,
 )
-from app.intake.dialects.repeated_names import doubt_repeated, note_parameters, noting_repeated_names
+from app.intake.dialects.repeated_names import REPEATED_NAMES, doubt_repeated, note_parameters
 from app.intake.dialects.stated_trouble import judge_parameters
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
@@ -441,7 +441,7 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
     So a report is never lost because of a bug in a dialect. The result is empty only where the dialect returns no event.
     """
     try:
-        with noting_repeated_names() as repeated, noting_cuts() as cuts:
+        with REPEATED_NAMES.collecting() as repeated, CUTS.collecting() as cuts:
             note_parameters(request.query)
             events = judge_parameters(dialect(request), request.query)
     except NotUnderstood as cause:

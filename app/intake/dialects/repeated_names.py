@@ -4,37 +4,25 @@ Which field of a tool states its outcome, only its dialect knows. So a request t
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.domain.event import Severity
 from app.intake.dialects.make_event import doubt_success
+from app.intake.dialects.notes import Notes
 from app.intake.parse import WireEvent
 
 _MAX_SHOWN = 40
 _LISTS = frozenset(("metric", "tag", "tags"))  # parameters of an address that tools repeat for a list
 _TROUBLE = (Severity.ERROR.value, Severity.CRITICAL.value)
-_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
-
-
-@contextmanager
-def noting_repeated_names() -> Iterator[list[str]]:
-    """Collect a text for each repeated name that is parsed until the block ends."""
-    noted: list[str] = []
-    token = _noted.set(noted)
-    try:
-        yield noted
-    finally:
-        _noted.reset(token)
+REPEATED_NAMES = Notes("repeated names")
 
 
 def keep_last(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object or a form with the last value of each name, and note a name with different values."""
     pairs = list(pairs)
     found = dict(pairs)
-    noted = _noted.get()
+    noted = REPEATED_NAMES.texts()
     if noted is not None and not noted and len(found) < len(pairs):
         name = next((name for name, value in pairs if value != found[name]), None)
         if name is not None:
