@@ -30,24 +30,20 @@ async def check_bounces(tx: ReadTx, settings: Settings, now: datetime) -> tuple[
             f"{lost} message(s) of the last 7 days came back, and no other transport was left, so their recipients were not notified: "
             "GET /v1/messages?state=bounced. Add another transport to these recipients, then :retry."
         )
-    wrong += await _mailbox(tx, settings, now)
+    if settings.mailbox_url is not None:
+        server = read_mailbox_url(settings.mailbox_url.get_secret_value())
+        position = await find_mailbox_position(tx, mailbox_key(server))
+        where = f"The mailbox of TOCSIN_MAILBOX_URL ({server.user} at {server.host}, folder {server.folder})"
+        if position is None:
+            wrong.append(f"{where} was never read: the worker does that, see its log.")
+        elif position.trouble is not None:
+            wrong.append(f"{where} cannot be read since {position.read_at:%Y-%m-%d %H:%M} UTC: {position.trouble}.")
+        elif now - position.read_at > _READ_WITHIN:
+            wrong.append(
+                f"{where} was last read {position.read_at:%Y-%m-%d %H:%M} UTC: the worker does that, see its log."
+            )
     sends_mail = settings.smtp_url is not None or settings.graph_mailbox is not None
     if not sends_mail or settings.bounce_address is not None or settings.mailbox_url is not None:
         return wrong, []
     note = "Mails that come back are not noticed: with TOCSIN_BOUNCE_ADDRESS, an alert that comes back goes by the recipient's next transport."
     return wrong, [f"{note} See docs/mail-bounces.md."]
-
-
-async def _mailbox(tx: ReadTx, settings: Settings, now: datetime) -> list[str]:
-    if settings.mailbox_url is None:
-        return []
-    server = read_mailbox_url(settings.mailbox_url.get_secret_value())
-    position = await find_mailbox_position(tx, mailbox_key(server))
-    where = f"The mailbox of TOCSIN_MAILBOX_URL ({server.user} at {server.host}, folder {server.folder})"
-    if position is None:
-        return [f"{where} was never read: the worker does that, see its log."]
-    if position.trouble is not None:
-        return [f"{where} cannot be read since {position.read_at:%Y-%m-%d %H:%M} UTC: {position.trouble}."]
-    if now - position.read_at > _READ_WITHIN:
-        return [f"{where} was last read {position.read_at:%Y-%m-%d %H:%M} UTC: the worker does that, see its log."]
-    return []

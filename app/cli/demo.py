@@ -42,8 +42,22 @@ class Demo:
     def play(self, *, wait: bool) -> None:
         """Run the demo, and revoke its keys whatever happens."""
         try:
-            self._report_nights()
-            self._expect()
+            events_by_customer = demo_fleet.nights(self._began)
+            for customer, events in events_by_customer.items():
+                known = self._client.items("/v1/customers", name=customer)
+                owner = known[0] if known else self._client.call("POST", "/v1/customers", json={"name": customer})
+                body = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner["id"]}
+                self._keys[customer] = self._client.call("POST", "/v1/keys", json=body)
+                self._report(customer, events)
+            total, agents = sum(map(len, events_by_customer.values())), {(job.customer, job.agent) for job in FLEET}
+            typer.echo(
+                f"{len(agents)} agents reported {total} runs of {len(FLEET)} jobs at {len(events_by_customer)} customers."
+            )
+            self._jobs = wait_for("the jobs", self._find_jobs)
+            for job, job_id in self._jobs.items():
+                # The one that did not run is due at the next full minute.
+                expectation = _EVERY_MINUTE if job is MISSED else {"cron": job.cron, "grace_s": 3600}
+                self._client.call("PATCH", f"/v1/jobs/{job_id}", json={"expectation": expectation})
             self._await_alerts(FAILS, WARNS, RECOVERS)
             self._await_mails()  # a recovery is only sent to recipients of the failure
             self._report(CEDAR, [demo_fleet.recovery(datetime.now(UTC))])
@@ -70,28 +84,8 @@ class Demo:
             for key in self._keys.values():
                 self._client.call("DELETE", f"/v1/keys/{key['id']}")
 
-    def _report_nights(self) -> None:
-        events_by_customer = demo_fleet.nights(self._began)
-        for customer, events in events_by_customer.items():
-            known = self._client.items("/v1/customers", name=customer)
-            owner = known[0] if known else self._client.call("POST", "/v1/customers", json={"name": customer})
-            body = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner["id"]}
-            self._keys[customer] = self._client.call("POST", "/v1/keys", json=body)
-            self._report(customer, events)
-        total, agents = sum(map(len, events_by_customer.values())), len({(job.customer, job.agent) for job in FLEET})
-        typer.echo(
-            f"{agents} agents reported {total} runs of {len(FLEET)} jobs at {len(events_by_customer)} customers."
-        )
-
     def _report(self, customer: str, events: list[dict[str, Any]]) -> None:
         self._client.call("POST", "/v1/events", key=self._keys[customer]["key"], json=events)
-
-    def _expect(self) -> None:
-        """Set the expectation of every job. The one that did not run is due at the next full minute."""
-        self._jobs = wait_for("the jobs", self._find_jobs)
-        for job, job_id in self._jobs.items():
-            expectation = _EVERY_MINUTE if job is MISSED else {"cron": job.cron, "grace_s": 3600}
-            self._client.call("PATCH", f"/v1/jobs/{job_id}", json={"expectation": expectation})
 
     def _find_jobs(self) -> dict[DemoJob, str] | None:
         ids: dict[tuple[str, str, str], str] = {}

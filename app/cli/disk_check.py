@@ -27,8 +27,13 @@ def _troubles(settings: Settings) -> Iterator[str]:
             continue
         if (trouble := diagnose(folder, database)) is not None:
             yield f"Nothing can be written in {folder}: {trouble.what}. To mend it, {trouble.mend}; Tocsin then goes on by itself."
-        else:
-            yield from _room(folder, settings)
+            continue
+        space = Space.of(folder)
+        limit = limit_of(settings.disk_free, space.total)
+        if space.free < limit:
+            yield f"The disk of {folder} has {format_size(space.free)} left of {format_size(space.total)}, less than the limit of {format_size(limit)} (TOCSIN_DISK_FREE): free some space on it."
+        elif limit and space.has_few_files:
+            yield f"The disk of {folder} has room for only {space.files} more files (inodes): delete some."
 
 
 def _of_running_service(settings: Settings) -> Iterator[str]:
@@ -42,12 +47,3 @@ def _of_running_service(settings: Settings) -> Iterator[str]:
         if code in list(DiskTrouble):
             trouble = DiskTrouble(code)
             yield f"The service cannot write its database: {trouble.what}. To mend it, {trouble.mend}; Tocsin then goes on by itself."
-
-
-def _room(folder: Path, settings: Settings) -> Iterator[str]:
-    space = Space.of(folder)
-    limit = limit_of(settings.disk_free, space.total)
-    if space.free < limit:
-        yield f"The disk of {folder} has {format_size(space.free)} left of {format_size(space.total)}, less than the limit of {format_size(limit)} (TOCSIN_DISK_FREE): free some space on it."
-    elif limit and space.has_few_files:
-        yield f"The disk of {folder} has room for only {space.files} more files (inodes): delete some."

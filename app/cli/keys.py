@@ -12,6 +12,7 @@ import typer
 
 from app.admin import keys
 from app.admin.editing import Editor
+from app.cli.named_customer import find_customer
 from app.cli.open_context import open_context
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict
@@ -19,11 +20,9 @@ from app.core.settings import load_settings
 from app.core.unseen import plain_name
 from app.domain.budget import BUDGET_MOST, BYTES_MOST, Budget
 from app.domain.key import Key, KeyKind
-from app.store.customers import CUSTOMERS, page_customers
 from app.store.engine import only_process
 from app.store.keys import page_keys
 from app.store.repository import Window
-from app.store.transactions import WriteTx
 
 cli = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True, add_completion=False)
 _PAGE = 200
@@ -109,8 +108,9 @@ def revoke(key_id: str) -> None:
 
 async def _create(wanted: keys.NewKey, customer: str | None) -> str:
     async with _writing() as context, context.database.write() as tx:
-        owned = replace(wanted, customer_id=await _customer(tx, wanted.kind, customer))
-        _, clear = await keys.create_key(tx, context.secret, owned, _editor(context))
+        if customer is not None or wanted.kind is KeyKind.ENROL:
+            wanted = replace(wanted, customer_id=await find_customer(tx, customer))
+        _, clear = await keys.create_key(tx, context.secret, wanted, _editor(context))
     return clear
 
 
@@ -145,20 +145,6 @@ async def _writing() -> AsyncIterator[AppContext]:
             ) from running
         async with open_context(settings) as context:
             yield context
-
-
-async def _customer(tx: WriteTx, kind: KeyKind, customer: str | None) -> str | None:
-    """Find the customer of a key: by id, by name, or the only one."""
-    if customer is None and kind is not KeyKind.ENROL:
-        return None
-    if customer is not None and await CUSTOMERS.find(tx, customer) is not None:
-        return customer
-    named = await page_customers(tx, Window(2), name=customer)
-    if len(named.items) != 1:
-        raise BadInput(
-            f"--customer: {'there is more than one customer, or none: name it' if customer is None else f'there is no customer {customer!r}'}"
-        )
-    return named.items[0].id
 
 
 def _editor(context: AppContext) -> Editor:

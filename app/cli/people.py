@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.admin.people import read_email, read_name
+from app.cli.named_customer import find_customer
 from app.cli.open_context import open_context
 from app.core.errors import BadInput, Conflict, NotFound
 from app.core.settings import load_settings
@@ -15,10 +16,7 @@ from app.core.unseen import plain_name
 from app.domain.console_link import PURPOSE, ConsoleLink, sign_console_link
 from app.domain.one_time_link import PATH as LINK
 from app.domain.person import Person, Role
-from app.store.customers import CUSTOMERS, page_customers
 from app.store.people import find_by_email, list_people
-from app.store.repository import Window
-from app.store.transactions import ReadTx
 
 cli = typer.Typer(
     help="Add people, list them, and print a sign-in link for a person who is locked out.",
@@ -73,7 +71,7 @@ async def _add(email: str, name: str, role: Role, named: list[str] | None) -> st
                 raise Conflict(
                     f"{email} already exists: `tocsin people link {email}` prints a sign-in link", code="email_taken"
                 )
-            customers = None if not named else tuple([await _customer(tx, one) for one in named])
+            customers = None if not named else tuple([await find_customer(tx, one) for one in named])
         if role is Role.OWNER and customers is not None:
             raise BadInput("--customer: cannot be used for an owner, who sees every customer")
         until = context.clock() + _LASTS
@@ -96,12 +94,3 @@ async def _link(email: str) -> str:
 async def _list() -> list[Person]:
     async with open_context(load_settings()) as context, context.database.read() as tx:
         return await list_people(tx)
-
-
-async def _customer(tx: ReadTx, customer: str) -> str:
-    if await CUSTOMERS.find(tx, customer) is not None:
-        return customer
-    named = await page_customers(tx, Window(1), name=customer)
-    if not named.items:
-        raise BadInput(f"--customer: there is no customer {customer!r}")
-    return named.items[0].id

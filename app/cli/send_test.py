@@ -15,7 +15,7 @@ from app.core.settings import Settings, load_settings
 from app.core.unseen import plain_name
 from app.core.wakeups import Wakeups
 from app.deliver.transports.remedies import remedy_of
-from app.domain.recipient import Address, Recipient, shown_address
+from app.domain.recipient import Address, shown_address
 from app.domain.transport_options import OwnTransport
 from app.store.engine import only_process, open_engines
 from app.store.repository import Window
@@ -64,7 +64,12 @@ async def _test_recipient(settings: Settings, named: str, only: OwnTransport | N
 
     trials, all_sent = [], True
     async with open_context(settings) as context:
-        found = await _find(context, named)
+        async with context.database.read() as tx:
+            found = await RECIPIENTS.find(tx, named)
+            if found is None:
+                found = next(iter((await page_recipients(tx, Window(1), name=plain_name(named))).items), None)
+        if found is None:
+            raise BadInput(f"--recipient: there is no recipient {named!r} (GET /v1/recipients lists them)")
         addresses = [one for one in found.transports if only is None or one.transport == only]
         if not addresses:
             raise BadInput(f"--transport: the recipient {found.name} has no transport {only}")
@@ -86,17 +91,6 @@ async def _test_recipient(settings: Settings, named: str, only: OwnTransport | N
     for note in dict.fromkeys(notes):
         typer.echo(note)
     return all_sent
-
-
-async def _find(context: AppContext, named: str) -> Recipient:
-    """Return the recipient with this id or name. Raises BadInput."""
-    async with context.database.read() as tx:
-        found = await RECIPIENTS.find(tx, named)
-        if found is None:
-            found = next(iter((await page_recipients(tx, Window(1), name=plain_name(named))).items), None)
-    if found is None:
-        raise BadInput(f"--recipient: there is no recipient {named!r} (GET /v1/recipients lists them)")
-    return found
 
 
 def _show(trial: TransportTest, seconds: float) -> bool:

@@ -80,7 +80,14 @@ def _serve(settings: Settings, listener: socket.socket, work: Work | None) -> No
         timeout_graceful_shutdown=STOP_S,
     )
     server = Server(config)
-    _stop_on_signals(server)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # Also before and after uvicorn handles them. Before: a signal that arrives before uvicorn has installed its own handlers must still
+    # stop the server. After: when uvicorn has stopped, it raises the signal that stopped it again; everything is done by then.
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, stop)
     app.state.is_stopping = lambda: server.should_exit
     server.run(sockets=[listener])
 
@@ -95,20 +102,6 @@ def _worker(settings: Settings, listener: socket.socket) -> Iterator[Work | None
     else:
         with starting_workers(settings, listener) as starter:
             yield starter.run
-
-
-def _stop_on_signals(server: Server) -> None:
-    """Handle SIGTERM and SIGINT also before and after uvicorn does.
-
-    Before: a signal that arrives before uvicorn has installed its own handlers must still stop the server.
-    After: when uvicorn has stopped, it raises the signal that stopped it again; everything is done by then.
-    """
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, stop)
 
 
 async def _prepare(settings: Settings) -> FirstStart:

@@ -57,7 +57,13 @@ def plan_changes(changes: Changes, environment: Mapping[str, str]) -> Plan:
                 path = Path(variables[f"{variable}_FILE"][1])
                 plan.texts[path] = value + "\n"
                 plan.names[name] = path
-    old = _read(config)
+    try:
+        old = config.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        old = ""
+    except (OSError, UnicodeDecodeError) as cause:
+        reason = getattr(cause, "strerror", None) or "it is not text in UTF-8"
+        raise BadSettings(f"cannot read {config}: {reason}") from cause
     plan.texts[config] = edit_toml(old, for_config, config)
     plan.removed = [name for name in tomllib.loads(old) if name in for_config and for_config[name] is None]
     plan.names |= {name: config for name, value in for_config.items() if value is not None}
@@ -99,17 +105,6 @@ def write(plan: Plan) -> None:
             _replace(path, text, is_public=path in plan.certificates)
         except OSError as cause:
             raise TocsinError(f"cannot write {path}: {cause.strerror}; nothing else was changed") from cause
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as cause:
-        raise BadSettings(
-            f"cannot read {path}: {getattr(cause, 'strerror', None) or 'it is not text in UTF-8'}"
-        ) from cause
 
 
 def _line(name: str, value: str) -> str:

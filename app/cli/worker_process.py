@@ -90,7 +90,15 @@ class WorkerStarter:
             try:
                 how = await asyncio.shield(ended)
             except asyncio.CancelledError:
-                await self._stop(ours, ended)
+                ours.close()
+                await wait_through_cancellations(ended, _STOP_S)
+                if not ended.done() and self.worker:
+                    log.error(
+                        "the worker did not stop in time and is killed; the messages it was sending become unknown when their leases expire"
+                    )
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self.worker, signal.SIGKILL)
+                    await wait_through_cancellations(ended, 1)
                 raise
             ours.setblocking(False)  # noqa: FBT003
             with contextlib.suppress(OSError):
@@ -111,17 +119,6 @@ class WorkerStarter:
     async def _number(self) -> int:
         (number,) = _NUMBER.unpack(await asyncio.get_running_loop().sock_recv(self.control, _NUMBER.size))
         return int(number)
-
-    async def _stop(self, lifeline: socket.socket, ended: asyncio.Task[str]) -> None:
-        lifeline.close()
-        await wait_through_cancellations(ended, _STOP_S)
-        if not ended.done() and self.worker:
-            log.error(
-                "the worker did not stop in time and is killed; the messages it was sending become unknown when their leases expire"
-            )
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.worker, signal.SIGKILL)
-            await wait_through_cancellations(ended, 1)
 
 
 def _start_workers(settings: Settings, server: socket.socket, unused: Iterable[socket.socket]) -> NoReturn:

@@ -54,7 +54,13 @@ async def explain_certificate(server: SmtpServer, timeout_s: float) -> Certifica
 
 def problem_of(certificate: x509.Certificate, host: str, now: datetime) -> CertificateProblem:
     """Return the problem of a certificate that was refused for this host at this time."""
-    names = _names(certificate)
+    try:
+        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = []  # a client compares the subject alternative names only (RFC 9525 section 6.3)
+    else:
+        addresses = map(str, alternative.get_values_for_type(x509.IPAddress))
+        names = [*alternative.get_values_for_type(x509.DNSName), *addresses]
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         text = f"the certificate is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d} only; today is {now:%Y-%m-%d}"
@@ -65,7 +71,8 @@ def problem_of(certificate: x509.Certificate, host: str, now: datetime) -> Certi
         return CertificateProblem(
             text, "Enter the server by a name in its certificate, if DNS knows that name.", "server"
         )
-    issuer = _common_name(certificate.issuer) or certificate.issuer.rfc4514_string()
+    common_names = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    issuer = (str(common_names[0].value) if common_names else "") or certificate.issuer.rfc4514_string()
     if certificate.issuer == certificate.subject:
         fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
         advice = "Compare this fingerprint with the one that the server's administrator sees, then trust this certificate alone."
@@ -75,15 +82,6 @@ def problem_of(certificate: x509.Certificate, host: str, now: datetime) -> Certi
         )
     text = f"the certificate was issued by {issuer}, which this host does not know"
     return CertificateProblem(text, f"Enter the PEM file with the certificate of {issuer}.", "authority")
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    """Return the names that a client compares: the subject alternative names only (RFC 9525 section 6.3)."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
 
 
 def _is_for(host: str, names: list[str]) -> bool:
@@ -99,8 +97,3 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-def _common_name(name: x509.Name) -> str:
-    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value) if found else ""

@@ -66,8 +66,21 @@ class MailSetup:
             return
         if system is not suggestion.system and {system, suggestion.system} != {MailSystem.OWN, MailSystem.EXCHANGE}:
             suggestion = Suggestion(system, "")
-        way = self._ask(system, suggestion)
-        self._ask_sender(way)
+        ehlo_name = self._settings.smtp_ehlo_name
+        match system:
+            case MailSystem.EXCHANGE_ONLINE:
+                way = MicrosoftQuestions(self._dialog, self._to, suggestion.server).ask_all()
+            case MailSystem.GOOGLE:
+                way = ask_google(self._dialog, self._to, ehlo_name)
+            case _:
+                if self._dialog.may_ask and system in _HINTS:
+                    typer.echo(f"  {_HINTS[system]}")
+                way = SmtpQuestions(self._dialog, suggestion.server, self._to, ehlo_name).ask_all()
+        sender = self._settings.mail_from
+        is_other = way.sender is not None and split_address(sender)[1] != way.sender
+        if is_other or sender == Settings.model_fields["mail_from"].default:
+            sender = f"Tocsin <{way.sender or 'tocsin@' + self._to.rpartition('@')[2]}>"
+        self._sender = self._dialog.ask("from", "Sender of every mail", sender, _wrong_sender)
         way = self._send_until_accepted(way)
         self._ask_arrival()
         self._write(self._with_old_servers(way))
@@ -81,25 +94,6 @@ class MailSetup:
         suggestion = suggest(domain, asyncio.run(look_up(domain, resolver)))
         typer.echo(f"  {suggestion.why}.")
         return suggestion
-
-    def _ask(self, system: MailSystem, suggestion: Suggestion) -> MailWay:
-        ehlo_name = self._settings.smtp_ehlo_name
-        match system:
-            case MailSystem.EXCHANGE_ONLINE:
-                return MicrosoftQuestions(self._dialog, self._to, suggestion.server).ask_all()
-            case MailSystem.GOOGLE:
-                return ask_google(self._dialog, self._to, ehlo_name)
-            case _:
-                if self._dialog.may_ask and system in _HINTS:
-                    typer.echo(f"  {_HINTS[system]}")
-                return SmtpQuestions(self._dialog, suggestion.server, self._to, ehlo_name).ask_all()
-
-    def _ask_sender(self, way: MailWay) -> None:
-        current = self._settings.mail_from
-        is_other = way.sender is not None and split_address(current)[1] != way.sender
-        if is_other or current == Settings.model_fields["mail_from"].default:
-            current = f"Tocsin <{way.sender or 'tocsin@' + self._to.rpartition('@')[2]}>"
-        self._sender = self._dialog.ask("from", "Sender of every mail", current, _wrong_sender)
 
     def _send_until_accepted(self, way: MailWay) -> MailWay:
         from app.cli.send_test import record_trial, try_transport  # noqa: PLC0415  (takes a second, which the first question need not wait)

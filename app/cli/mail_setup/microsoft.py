@@ -49,33 +49,23 @@ class MicrosoftQuestions:
             _SECRETS,
             "secret" if self._dialog.has("client-secret") else "certificate",
         )
-        credentials = Credentials(
-            self._dialog, self._questions(kind), {"oauth_provider": "microsoft", "oauth_cloud": cloud}
-        )
-        return self._way(credentials, cloud)
-
-    def _questions(self, kind: str) -> list[Question]:
-        domain = self._mailbox.rpartition("@")[2]
-        if kind == "certificate":
-            credential = Question(
-                "certificate",
-                "oauth_certificate_file",
-                "PEM file with the private key and its certificate",
-                is_file=True,
-            )
-        else:
-            credential = Question(
-                "client-secret", "oauth_client_secret", "Client secret (its value, not its id)", is_secret=True
-            )
-        expiry = Question(
-            "secret-expires", "oauth_secret_expires", "Last day of the secret, such as 2027-12-31", "", is_date=True
-        )
-        return [
-            Question("tenant", "oauth_tenant", "Tenant: its id or domain", domain),
+        questions = [
+            Question("tenant", "oauth_tenant", "Tenant: its id or domain", self._mailbox.rpartition("@")[2]),
             Question("client-id", "oauth_client_id", "Application (client) id"),
-            credential,
-            *([] if kind == "certificate" else [expiry]),
         ]
+        if kind == "certificate":
+            asked = "PEM file with the private key and its certificate"
+            questions += [Question("certificate", "oauth_certificate_file", asked, is_file=True)]
+        else:
+            asked = "Last day of the secret, such as 2027-12-31"
+            questions += [
+                Question(
+                    "client-secret", "oauth_client_secret", "Client secret (its value, not its id)", is_secret=True
+                ),
+                Question("secret-expires", "oauth_secret_expires", asked, "", is_date=True),
+            ]
+        credentials = Credentials(self._dialog, questions, {"oauth_provider": "microsoft", "oauth_cloud": cloud})
+        return self._way(credentials, cloud)
 
     def _way(self, credentials: Credentials, cloud: str) -> MailWay:
         if self._via == "graph":

@@ -26,7 +26,13 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
             stop("Nothing was changed. Call it again and choose exchange-online.")
     with connect(settings.local_url, first_keys.admin_key(settings)) as client:
         name = dialog.ask("relay", "Name of the Windows host that has Outlook", "mail01")
-        relay, setup = _create(client, name)
+        known = client.items("/v1/relays", name=name)
+        if known:
+            relay = known[0]["id"]
+            setup = client.call("POST", f"/v1/relays/{relay}:setup-code")
+        else:
+            created = client.call("POST", "/v1/relays", json={"name": name})
+            relay, setup = created["id"], created["setup"]
         _show_lines(dialog, setup)
         if not settings.public_url.startswith("https://"):
             typer.echo(
@@ -40,15 +46,6 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
         _send_test(client, relay, address)
         if dialog.confirm(f"Did the mail arrive at {address}?", default=True):
             _use_outlook(dialog, client, address)
-
-
-def _create(client: ApiClient, name: str) -> tuple[str, dict[str, Any]]:
-    """Return the id of the relay, and how it is set up."""
-    known = client.items("/v1/relays", name=name)
-    if known:
-        return known[0]["id"], client.call("POST", f"/v1/relays/{known[0]['id']}:setup-code")
-    created = client.call("POST", "/v1/relays", json={"name": name})
-    return created["id"], created["setup"]
 
 
 def _show_lines(dialog: Dialog, setup: dict[str, Any]) -> None:

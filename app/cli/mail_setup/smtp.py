@@ -142,7 +142,8 @@ class SmtpQuestions:
         if port is None:
             port, answers.tls = asyncio.run(_find_port(answers.host))
         elif port != answers.port:
-            answers.tls = _usual_tls(answers.host, port)
+            usual = Tls.NONE if is_loopback(answers.host) else Tls.STARTTLS
+            answers.tls = Tls.TLS if port == _IMPLICIT_TLS else usual
         answers.port = port
         if self._dialog.has("encryption"):
             answers.tls = Tls(self._dialog.ask("encryption", "", None, _wrong_tls))
@@ -204,12 +205,6 @@ async def _find_port(host: str) -> tuple[int, Tls]:
 
     found = await asyncio.gather(*(answers(port) for port, _ in usual))
     return next((one for one, is_open in zip(usual, found, strict=True) if is_open), usual[0])
-
-
-def _usual_tls(host: str, port: int) -> Tls:
-    if port == _IMPLICIT_TLS:
-        return Tls.TLS
-    return Tls.NONE if is_loopback(host) else Tls.STARTTLS
 
 
 def _join(host: str, port: int) -> str:

@@ -92,10 +92,16 @@ async def _talk(client: aiosmtplib.SMTP, trial: Trial) -> AsyncGenerator[Step]:
             doing = "TLS"
             await client.starttls()
         if server.tls is not Tls.NONE:
-            yield Step("TLS", _encryption(client))
+            connection = client.get_transport_info("ssl_object")
+            version = connection.version() if isinstance(connection, ssl.SSLObject) else "TLS"
+            yield Step("TLS", f"{version}, and the certificate is valid")
         doing = "EHLO"
         await _greet(client)
-        yield Step("EHLO", _offer(client), offers_login=bool(client.server_auth_methods))
+        size = client.esmtp_extensions.get("size", "")
+        has_limit = size.isdecimal() and int(size)
+        limit = f"mails of up to {int(size) / 1024 / 1024:.0f} MiB" if has_limit else "no limit of size named"
+        logins = " ".join(method.upper() for method in client.server_auth_methods) or "none"
+        yield Step("EHLO", f"{limit}; logins: {logins}", offers_login=bool(client.server_auth_methods))
         doing = "login"
         if server.user is not None and server.tls is Tls.NONE and not is_loopback(server.host):
             advice = "Choose `starttls` or `tls`."
@@ -155,23 +161,6 @@ async def _connect(server: SmtpServer, addresses: list[str]) -> Step:
     return Step("connect", f"port {server.port}: {'; '.join(failures)}", Answer.SERVER, advice)
 
 
-def _encryption(client: aiosmtplib.SMTP) -> str:
-    connection = client.get_transport_info("ssl_object")
-    version = connection.version() if isinstance(connection, ssl.SSLObject) else "TLS"
-    return f"{version}, and the certificate is valid"
-
-
-def _offer(client: aiosmtplib.SMTP) -> str:
-    size = client.esmtp_extensions.get("size", "")
-    logins = " ".join(method.upper() for method in client.server_auth_methods)
-    limit = (
-        f"mails of up to {int(size) / 1024 / 1024:.0f} MiB"
-        if size.isdecimal() and int(size)
-        else "no limit of size named"
-    )
-    return f"{limit}; logins: {logins or 'none'}"
-
-
 async def _log_in(client: aiosmtplib.SMTP, trial: Trial) -> str:
     """Log in with one method, once, as the service does: servers count refused logins."""
     server, offered = trial.server, client.server_auth_methods
@@ -202,7 +191,9 @@ async def _failure(doing: str, cause: Exception, server: SmtpServer) -> Step:
     if isinstance(error, ssl.SSLError):
         return Step("TLS", words, Answer.ENCRYPTION, "Port 465 usually needs `tls`, ports 587 and 25 `starttls`.")
     if doing == "login" and not isinstance(cause, aiosmtplib.SMTPNotSupported):
-        return Step("login", words, Answer.PASSWORD, _login_advice(words))
+        known = (advice for part, advice in _LOGIN_ADVICE if part in words.lower())
+        advice = next(known, "User or password is wrong, or this account may not send over SMTP.")
+        return Step("login", words, Answer.PASSWORD, advice)
     fault, advice = _ADVICE["greeting" if doing == "EHLO" and reply else doing]
     return Step(doing, words, fault, advice)
 
@@ -233,8 +224,3 @@ _LOGIN_ADVICE = (
     ("5.7.8", "User or password is wrong. Google, Yahoo, iCloud and Fastmail need an app password, made in the settings of the account."),
     ("5.7.3", "Exchange refuses this user: check it (DOMAIN\\user or user@domain), and the authentication of the receive connector."),
 )  # fmt: skip
-
-
-def _login_advice(words: str) -> str:
-    found = (advice for part, advice in _LOGIN_ADVICE if part in words.lower())
-    return next(found, "User or password is wrong, or this account may not send over SMTP.")
