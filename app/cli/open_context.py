@@ -11,7 +11,7 @@ from app.core.settings import Settings
 from app.core.wakeups import Wakeups
 from app.store.database_errors import describe_error
 from app.store.engine import open_engines, share_wakeups
-from app.store.migrate import revision_state
+from app.store.migrate import needs_upgrade, revision_state
 from app.store.pooler import refuse_shared_sessions
 from app.store.transactions import Database
 
@@ -35,7 +35,7 @@ async def check_schema(database: Database) -> None:
     """Raise Conflict unless the migrations have run: old code on a new schema, or the reverse, would lose data without an error."""
     async with database.read() as tx:
         at, newest = await revision_state(tx)
-    if at != newest:
+    if needs_upgrade(at):
         where = "is empty" if at is None else f"is at revision {at}, and this version needs {newest}"
         raise Conflict(f"the database {where}; run `tocsin migrate`", code="migrations_behind")
 

@@ -29,7 +29,7 @@ from app.domain.message import takes_json
 from app.store import monitoring
 from app.store.canaries import mail_times, reported_canaries
 from app.store.heartbeats import Heartbeat, check_writable, heartbeats_since, unreadable_of
-from app.store.migrate import revision_state
+from app.store.migrate import is_newer, revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 from app.store.outbox import latest_by_transport
 from app.store.returned_mails import MailboxPosition, all_bounced_addresses, find_mailbox_position
@@ -154,7 +154,6 @@ async def check_service(context: AppContext, stopped: StoppedWorker | None) -> l
         return [Check(name="database", status="failed", detail="the database does not answer; the log has the reason")]
     now = context.clock()
     database = await _database(context)
-    is_current = found.at_revision == found.newest_revision
     served = {transport for worker in found.workers for transport in worker.transports}
     # Every worker serves every transport to a program; those that nobody uses would hide the others.
     mail = {kind for kind in served if not takes_json(kind)}
@@ -162,13 +161,7 @@ async def check_service(context: AppContext, stopped: StoppedWorker | None) -> l
     patience = timedelta(minutes=context.settings.failover_after_min)
     return [
         database,
-        Check(
-            name="migrations",
-            status="ok" if is_current else "failed",
-            detail="up to date"
-            if is_current
-            else f"at {found.at_revision or 'nothing'}, this version needs {found.newest_revision}: run `tocsin migrate`",
-        ),
+        _migrations(found),
         _worker(found.workers, now, stopped, is_written=database.status == "ok"),
         _composing(found.overdue_notices, now),
         *_unreadable(found.workers),
@@ -182,7 +175,7 @@ async def check_service(context: AppContext, stopped: StoppedWorker | None) -> l
 async def _read_findings(context: AppContext) -> _Findings:
     async with context.database.read() as tx:
         at_revision, newest_revision = await revision_state(tx)
-        if at_revision != newest_revision:
+        if at_revision != newest_revision and not is_newer(at_revision):
             return _Findings(at_revision, newest_revision, [], [], {}, {}, OverdueNotices())
         return _Findings(
             at_revision,
@@ -198,6 +191,17 @@ async def _read_findings(context: AppContext) -> _Findings:
             sum(one.fails for one in await all_bounced_addresses(tx)),
             await _mailbox_position(tx, context.settings),
         )
+
+
+def _migrations(found: _Findings) -> Check:
+    """Say whether the schema fits. While servers are upgraded one after another, those of the old version must stay in use."""
+    if found.at_revision == found.newest_revision:
+        return Check(name="migrations", status="ok", detail="up to date")
+    versions = f"at {found.at_revision or 'nothing'}, this version needs {found.newest_revision}"
+    if is_newer(found.at_revision):
+        detail = f"{versions}: a newer version upgraded the database; restart this server with that version"
+        return Check(name="migrations", status="warning", detail=detail)
+    return Check(name="migrations", status="failed", detail=f"{versions}: run `tocsin migrate`")
 
 
 async def _mailbox_position(tx: ReadTx, settings: Settings) -> MailboxPosition | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.core.errors import Unavailable
+from app.core.errors import Conflict, Unavailable
 from app.core.settings import Settings
 from app.store.database_errors import raise_unavailable
 from app.store.transactions import ReadTx
@@ -24,10 +24,13 @@ _REVISION_TABLE, _REVISION = "alembic_version", "SELECT version_num FROM alembic
 
 
 async def upgrade(settings: Settings) -> None:
-    """Run `alembic upgrade head`. Several hosts may do so at once: the others wait for the first. Raises Unavailable."""
+    """Run `alembic upgrade head`. Several hosts may do so at once: the others wait for the first.
+
+    Raises Conflict if a newer version of Tocsin made the schema, and Unavailable.
+    """
     if settings.database_file is not None:
         settings.database_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if await asyncio.to_thread(_sqlite_revision, settings.database_file) != newest_revision():
+        if needs_upgrade(await asyncio.to_thread(_sqlite_revision, settings.database_file)):
             with raise_unavailable():
                 await asyncio.to_thread(_upgrade, settings.database)
         return
@@ -42,10 +45,26 @@ async def upgrade(settings: Settings) -> None:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         with raise_unavailable():
             has_table = await connection.fetchval("SELECT to_regclass($1)", _REVISION_TABLE) is not None
-            if not has_table or await connection.fetchval(_REVISION) != newest_revision():
+            if needs_upgrade(await connection.fetchval(_REVISION) if has_table else None):
                 await asyncio.to_thread(_upgrade, settings.database)
     finally:
         await connection.close()  # releases the lock
+
+
+def needs_upgrade(revision: str | None) -> bool:
+    """Return whether migrations must still run on a schema of this revision. Raises Conflict if a newer version of Tocsin made it."""
+    if is_newer(revision):
+        raise Conflict(
+            f"the database is at revision {revision}, and this version of Tocsin knows {newest_revision()} at most:"
+            " a newer version upgraded it. Start that version, or restore the backup from before the upgrade",
+            code="schema_is_newer",
+        )
+    return revision != newest_revision()
+
+
+def is_newer(revision: str | None) -> bool:
+    """Return whether a newer version of Tocsin made a schema of this revision. Revisions are numbers of four digits."""
+    return revision is not None and revision > newest_revision()
 
 
 async def revision_state(tx: ReadTx) -> tuple[str | None, str]:

@@ -36,6 +36,9 @@ _TEXTS = (
     _("rows"),
     _("%(n)s row(s) cannot be read, so nothing is decided of them; the log names them"),
     _("at %(at)s, this version needs %(version)s: run `tocsin migrate`"),
+    _(
+        "at %(at)s, this version needs %(version)s: a newer version upgraded the database; restart this server with that version"
+    ),
     _("%(n)s message(s) came back within a day and nobody was notified: see GET /v1/messages?state=bounced"),
     _("mail to %(n)s address(es) comes back: see GET /v1/recipients"),
     _("the mailbox was not read yet"),

@@ -7,10 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.admin.first_start import FirstStart, first_start
-from app.core.errors import BadSettings, Unavailable
+from app.cli.open_context import check_schema
+from app.core.errors import BadSettings, Conflict, Unavailable
 from app.core.secret import Secret, open_secret
 from app.core.settings import Settings, load_settings
 from app.store.engine import open_engines
@@ -151,6 +152,19 @@ async def state_of(settings: Settings) -> tuple[str | None, str]:
             return await revision_state(tx)
     finally:
         await database.close()
+
+
+async def test_an_older_version_refuses_a_newer_schema_in_one_sentence(
+    database: Database, database_url: str, tmp_path: Path
+):
+    async with database.write() as tx:
+        await tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    settings = load_settings(database_url=database_url, var_dir=tmp_path)
+    with pytest.raises(Conflict, match="a newer version upgraded it"):
+        await upgrade(settings)  # `tocsin migrate`, and `tocsin serve` on SQLite
+    with pytest.raises(Conflict, match="restore the backup"):
+        await check_schema(database)
+    assert (await state_of(settings))[0] == "9999"
 
 
 async def test_a_missing_embedded_database_is_created_and_migrated(tmp_path: Path):

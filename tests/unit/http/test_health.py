@@ -103,6 +103,17 @@ async def test_not_ready_before_the_migrations_ran(site: Site) -> None:
     assert "run `tocsin migrate`" in found["migrations"]["detail"]
 
 
+async def test_a_server_of_the_old_version_stays_ready_during_an_upgrade(site: Site) -> None:
+    """Otherwise a load balancer would take all servers out of use when `tocsin migrate` ends, before one of them is restarted."""
+    await site.worker_beats("smtp")
+    async with site.system.context.database.write() as tx:
+        await tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    status, found = await site.ready()
+    assert (status, found["migrations"]["status"]) == (200, "warning")
+    assert "restart this server" in found["migrations"]["detail"]
+    assert found["worker"]["status"] == found["transport smtp"]["status"] == "ok", "the other checks still run"
+
+
 async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
     settings = load_settings(var_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
     store = Database(open_engines(settings))
