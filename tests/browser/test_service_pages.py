@@ -165,7 +165,7 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
 def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, owner: StorageState, axe: str) -> None:
     with opened(chromium, demo, owner, LOOKS[1]) as (page, seen):
         page.goto("/service/keys")
-        page.get_by_role("link", name="the API: what its role permits").click()
+        page.get_by_role("link", name="For a program or person, to use the API").click()
         page.fill("main input[name=name]", f"board {MARKUP}")
         page.get_by_role("button", name="Create the key").click()
         key = page.locator("#made").text_content() or ""

@@ -1,6 +1,6 @@
 """The checks of the service (app/http/health.py) in the reader's language: their names, and what each found.
 
-The texts are English in the API and the log. A text that is not here is shown as it is, marked as English.
+The findings are English in the API and the log. A text that is not here is shown as it is, marked as English.
 """
 
 from gettext import NullTranslations
@@ -12,15 +12,19 @@ from app.http.pages.trouble_texts import CREDENTIALS, DISKS, MAIL_TIMES, REMEDIE
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
+# By the names in the API and the log, which are those of our parts.
+_NAMES = {
+    "database": _("Database"),
+    "migrations": _("Schema of the database"),
+    "worker": _("Worker, which decides and sends"),
+    "wording": _("Writing of messages"),
+    "rows": _("Stored events that can be read"),
+    "credential": _("Access to the mail system"),
+    "returned mail": _("Mail that came back"),
+    "transport": _("Sending by %(kind)s"),
+    "arrival": _("Arrival of mail by %(kind)s"),
+}
 _TEXTS = (
-    _("database"),
-    _("migrations"),
-    _("worker"),
-    _("wording"),
-    _("credential"),
-    _("returned mail"),
-    _("transport %(kind)s"),
-    _("arrival %(kind)s"),
     _("answers and can be written"),
     _("the database does not answer; the log has the reason"),
     _("cannot be written; the log has the reason"),
@@ -33,7 +37,6 @@ _TEXTS = (
     _("in the last 24 hours nobody missed an alert because a mail came back"),
     _("the last attempt was sent; %(n)s waiting"),
     _("not used recently; %(n)s waiting"),
-    _("rows"),
     _("%(n)s row(s) cannot be read, so nothing is decided of them; the log names them"),
     _("at %(at)s, this version needs %(version)s: run `tocsin migrate`"),
     _(
@@ -67,6 +70,16 @@ _TEXTS = (
 _PATTERNS = patterns_of((*_TEXTS, *DISKS, *CREDENTIALS, *REMEDIES, *MAIL_TIMES), remedy=REMEDIES)
 
 
+def check_name(name: str, texts: NullTranslations) -> str | Markup:
+    """Return the name of a check in words for people; one that has no such words stays as it is, marked as English."""
+    first, _space, kind = name.partition(" ")
+    if name in _NAMES:
+        return texts.gettext(_NAMES[name])
+    if kind and first in _NAMES:
+        return texts.gettext(_NAMES[first]) % {"kind": kind}
+    return check_text(name, texts)
+
+
 def check_text(text: str, texts: NullTranslations) -> str | Markup:
-    """Return the name or the finding of a check in a language; text that is not translated is marked as English."""
+    """Return what a check found in a language; text that is not translated is marked as English."""
     return translated_parts(text, texts, _PATTERNS)

@@ -22,7 +22,7 @@ from app.domain.person import Role
 from app.domain.recipient import shown_address
 from app.http.pages.assets import asset
 from app.http.pages.audit_texts import audit_word
-from app.http.pages.checks import check_text
+from app.http.pages.checks import check_name, check_text
 from app.http.pages.doctor_texts import doctor_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
 from app.http.pages.languages import LANGUAGES, preferred_language, translations
@@ -109,6 +109,7 @@ def environment(language: str) -> Environment:
     made.filters["doctor_text"] = partial(doctor_text, texts=translations(language))
     made.filters["stored"] = partial(_stored, texts=translations(language))
     made.filters["audit_word"] = partial(audit_word, texts=translations(language))
+    made.filters["check_name"] = partial(check_name, texts=translations(language))
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made
 

@@ -95,3 +95,21 @@ async def test_it_says_who_would_be_notified_who_not_and_why(api: Api) -> None:
         await browser.send(path, path)
         shown = (await browser.get(page)).text
         assert "Kim" not in shown, "routes that do not match can name other customers"
+
+
+async def test_an_unclear_job_asks_how_it_ended(api: Api) -> None:
+    async with browsing(api) as browser:
+        path = await _job(api, browser, Role.OPERATOR)
+        await api.report(
+            {"key": "2", "agent": "files01", "job": "shares", "outcome": "unclear", "message": "2 of 3 media"}
+        )
+        async with asyncio.timeout(60):
+            while not (found := await api.items("/v1/alerts", state="open")):  # noqa: ASYNC110  (another task decides)
+                await asyncio.sleep(0.05)
+        page = (await browser.get(path)).text
+        assert "How did it end?" in page
+        assert "It was a success" in page
+        await browser.send(path, "/act/teach", id=found[0]["event_id"], outcome="failure", back=path)
+        async with asyncio.timeout(60):
+            while "How did it end?" in (await browser.get(path)).text:  # noqa: ASYNC110  (another task decides)
+                await asyncio.sleep(0.05)

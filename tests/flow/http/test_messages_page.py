@@ -1,11 +1,13 @@
-"""The page of messages: all that were not sent for one cause are tried again by one button."""
+"""The page of messages: all that were not sent for one cause are tried again by one button, and a file is not called a mail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from app.domain.person import Role
+from app.worker import run
 from tests.flow.admin.test_retry_of_many import die, states
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person
@@ -30,3 +32,26 @@ async def test_one_button_tries_all_messages_of_one_cause_again(api: Api) -> Non
         assert "230 messages are tried again." in shown
         assert "Try again all messages with sender" not in shown
     assert await states(api, [ids[0], ids[229], ids[230]]) == ["queued", "queued", "dead"]
+
+
+async def test_a_message_that_was_only_written_to_a_file_is_not_called_sent(
+    sqlite_database_url: str, tmp_path: Path
+) -> None:
+    async with serving(sqlite_database_url, tmp_path, work=run) as api, browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OPERATOR))
+        await browser.send(path, path)
+        await api.report(
+            {"key": "1", "agent": "files01", "job": "shares", "outcome": "failure", "message": "disk is full"}
+        )
+        async with asyncio.timeout(60):
+            while not (written := await api.items("/v1/messages", state="sent")):  # noqa: ASYNC110  (other tasks send)
+                await asyncio.sleep(0.05)
+        assert written[0]["transport"] == "file"
+        page = (await browser.get("/messages")).text
+        assert "written to a file" in page
+        assert "nobody receives it" in page
+        proof = (await browser.get(f"/proof/{written[0]['id']}")).text
+        assert "was only written to a file" in proof
+        assert "Not sent to anybody" in proof
+        assert "The server accepted it" not in proof
+        assert "rule &#39;" not in proof, "the rule is named once"

@@ -16,7 +16,7 @@ from app.compose.error_text import hint_for
 from app.domain.alert import AlertKind
 from app.domain.expectation import Expectation, describe_expectation
 from app.http.pages import languages
-from app.http.pages.checks import check_text
+from app.http.pages.checks import check_name, check_text
 from app.http.pages.languages import translations
 
 _PAGES = Path(languages.__file__).parent
@@ -84,7 +84,6 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
 @pytest.mark.parametrize(
     ("found", "shown"),
     [
-        ("transport smtp", "Transport smtp"),
         ("2 running, last heartbeat 3 s ago", "2 aktiv, letztes Lebenszeichen vor 3 s"),
         ("not used recently; 0 waiting", "in letzter Zeit nicht benutzt; 0 warten"),
         ("something <new>", '<span lang="en">something &lt;new&gt;</span>'),
@@ -92,6 +91,18 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
 )
 def test_what_a_check_found_is_german_where_it_is_known_and_marked_as_english_where_not(found: str, shown: str) -> None:
     assert check_text(found, translations("de")) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "english", "german"),
+    [
+        ("wording", "Writing of messages", "Schreiben der Nachrichten"),
+        ("transport smtp", "Sending by smtp", "Versand über smtp"),
+    ],
+)
+def test_a_check_has_a_name_in_words_for_people(name: str, english: str, german: str) -> None:
+    assert check_name(name, translations("en")) == english
+    assert check_name(name, translations("de")) == german
 
 
 @pytest.mark.parametrize(
