@@ -34,6 +34,7 @@ class AnswerKind(StrEnum):
 
     TAKE_ON = "take-on"
     SILENCE_4H = "4h"
+    SILENCE_TODAY = "today"
     SILENCE_MORNING = "morning"
     TAKE_OVER = "take-over"
     UNDO = "undo"
@@ -140,10 +141,10 @@ async def _undo(tx: WriteTx, asked: AskedAlert, by: Editor) -> None:
 
 
 def silence_end(kind: AnswerKind, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a silence ends: in four hours, or tomorrow at 08:00 in the customer's time zone."""
+    """Return when a silence ends: in four hours, or today or tomorrow at 08:00 in the customer's time zone."""
     if kind is AnswerKind.SILENCE_4H:
         return now + timedelta(hours=4)
-    day = now.astimezone(zone).date() + timedelta(days=1)
+    day = now.astimezone(zone).date() + timedelta(days=0 if kind is AnswerKind.SILENCE_TODAY else 1)
     return datetime(day.year, day.month, day.day, _MORNING, tzinfo=zone)
 
 

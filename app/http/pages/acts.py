@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -33,6 +32,7 @@ from app.http.pages.done import SHOWN_FOR, moment_of, signed
 from app.http.pages.frame import viewer_of
 from app.http.pages.now import forget_kept
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
+from app.http.pages.silence_lengths import UNTIL_FIXED, silence_end
 from app.store.alerts import has_open_alert, read_alerts
 from app.store.events import EVENTS
 from app.store.messages import MESSAGES
@@ -47,7 +47,6 @@ UNDO_ACCEPTED = timedelta(seconds=30)
 _MOST, _TOGETHER = 500, 50
 _MOST_SILENCES = 100
 _MOST_RETRIES = 2_000  # by one press of a button: each piece waits for its turn to write
-UNTIL_FIXED = "fixed"  # a length: until the job succeeds, or the agent is heard again, at most seven days
 Operator = Annotated[SignedIn, Depends(need_role(Role.OPERATOR))]
 
 
@@ -85,6 +84,8 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
         form = FormData([*((name, value) for name, value in form.multi_items() if name != "only"), ("only", only)])
     length = length or str(form.get("for", ""))
     ends_at = silence_end(length, by.at, viewer_of(request, context, who).zone)
+    if ends_at <= by.at:  # the page was opened before that morning
+        return back_to(request, form, "", 0, by, trouble="too-late-for-morning")
     chosen = await _chosen(context, who, form)
     subjects = {one.alert.subject_id: one for one in chosen}
     if len(subjects) > _MOST_SILENCES:
@@ -201,17 +202,6 @@ async def _take(
     if not taken:
         return back_to(request, form, "", 0, by, trouble="stale_edit")
     return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", taken, by)
-
-
-def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a silence of this length ends at the latest. `morning`: tomorrow at 08:00 in the reader's zone. Raises NotFound."""
-    if length == "morning":
-        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
-        return datetime(tomorrow.year, tomorrow.month, tomorrow.day, 8, tzinfo=zone)
-    hours = {"1h": 1, "4h": 4, "1d": 24, "7d": 7 * 24, UNTIL_FIXED: 7 * 24}.get(length)
-    if hours is None:
-        raise NotFound("there is no such length of a silence")
-    return now + timedelta(hours=hours)
 
 
 def _silence_of(one: NamedAlert, ends_at: datetime, length: str, comment: str | None, by: Editor) -> Silence:

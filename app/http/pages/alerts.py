@@ -67,7 +67,7 @@ async def show_alerts(
         hot=len(every.nobody),
         asked=asked,
         rows=rows[:_ROWS_SHOWN],
-        more=max(0, len(rows) - _ROWS_SHOWN),
+        left_out=max(0, len(rows) - _ROWS_SHOWN),
         quotes=quotes,
         alerts=sum(len(problem.alerts) for problem in every.problems),
         numbers={

@@ -6,18 +6,20 @@ sites from sending these forms: nobody else knows it.
 
 from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app.admin.answers import UNDO_FOR, AnswerKind, AskedAlert, answer, read_question, silence_end, zone_of
 from app.context import AppContext
-from app.core.errors import Conflict, NotFound
+from app.core.errors import BadInput, Conflict, NotFound
 from app.domain.answer_link import PATH
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.now import forget_kept
 from app.http.pages.session import read_form, text_of
+from app.http.pages.silence_lengths import mornings
 
 router = APIRouter(include_in_schema=False)
 _COMMENT_LONGEST = 200
@@ -49,7 +51,11 @@ async def post_answer(token: Token, request: Request, context: Context) -> HTMLR
             if _is_done(asked, kind):
                 return _page(request, context, asked, used=kind)
             ends_at = await answer(tx, context, asked, kind, comment)
-    except (Conflict, NotFound):  # closed or deleted in the meantime; the page shows how it is now
+    except (
+        BadInput,
+        Conflict,
+        NotFound,
+    ):  # closed, deleted, or the morning passed in the meantime: the page shows how it is now
         return _page(request, context, await _read(context, token))
     forget_kept(request)
     return _page(request, context, await _read(context, token), done=kind, ends_at=ends_at)
@@ -72,6 +78,13 @@ def _is_done(asked: AskedAlert, kind: AnswerKind) -> bool:
     if kind is AnswerKind.TAKE_ON:
         return asked.alert.acknowledged_at is not None
     return asked.silenced is not None
+
+
+def _offered(now: datetime, zone: ZoneInfo) -> list[tuple[str, datetime]]:
+    """Return the silences to choose from with the end of each. In the night, `tomorrow` can mean the coming morning: both are offered."""
+    is_night = any(one.is_today for one in mornings(now, zone))
+    kinds = [AnswerKind.SILENCE_4H, *([AnswerKind.SILENCE_TODAY] if is_night else []), AnswerKind.SILENCE_MORNING]
+    return [(kind.value, silence_end(kind, now, zone)) for kind in kinds]
 
 
 def _page(
@@ -101,6 +114,6 @@ def _page(
         undo_for=UNDO_FOR.seconds,
         used=None if used is None else used.value,
         ends_at=ends_at,
-        morning=None if zone is None else silence_end(AnswerKind.SILENCE_MORNING, now, zone),
+        silences=[] if zone is None else _offered(now, zone),
         path=request.url.path,
     )

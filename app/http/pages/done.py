@@ -62,6 +62,7 @@ def trouble_of(asked: Mapping[str, str], texts: NullTranslations) -> str:
         return ""
     words = {
         "too-late": texts.gettext("It is too late to undo that."),
+        "too-late-for-morning": texts.gettext("That morning has passed: choose another end of the silence."),
         "too-many": texts.gettext("These are too many at once: choose fewer, or make one silence for all of them."),
         "more": texts.gettext("These were not all of them. Press the button again for the rest."),
         "refused": texts.gettext("Some messages cannot be sent again: their recipient has no address left."),

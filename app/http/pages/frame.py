@@ -29,6 +29,7 @@ from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.moments import Moments
 from app.http.pages.refusals import refusal_text
 from app.http.pages.session import SignedIn
+from app.http.pages.silence_lengths import mornings
 from app.http.pages.stored_texts import stored_text
 
 _STORED_MOST = 1000
@@ -76,6 +77,7 @@ def render(
         moments=Moments(viewer.language, viewer.zone, now),
         done=done_of(outcome, texts, now),
         trouble=trouble_of(outcome, texts),
+        mornings=mornings(now, viewer.zone),
         may_act=who is not None and who.role.covers(Role.OPERATOR),
         may_edit=who is not None and who.role.covers(Role.ADMINISTRATOR),
         query=_Query(request.url.path, dict(request.query_params)),

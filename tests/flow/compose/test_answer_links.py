@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -224,6 +225,21 @@ async def test_a_silence_is_of_this_job_and_ends_by_itself(
     else:
         assert (ends_at.hour, ends_at.minute) == (8, 0)
         assert timedelta(hours=8) <= ends_at - clock() <= timedelta(hours=32)
+
+
+async def test_in_the_night_the_page_offers_the_coming_morning_and_the_one_after_it(api: Api, clock: MovableClock):
+    path = await link(api, KIM)
+    [customer] = {alert["customer_id"] for alert in await api.items("/v1/alerts")}
+    zone = ZoneInfo((await api.tell("GET", f"/v1/customers/{customer}"))["time_zone"])
+    night = (clock().astimezone(zone) + timedelta(days=1)).replace(hour=2, minute=0)
+    clock.ahead += night - clock()
+    async with browsing(api) as browser:
+        offered = re.findall(r'name="answer" value="(4h|today|morning)"', (await browser.get(path)).text)
+        assert offered == ["4h", "today", "morning"]
+        assert "Silenced until" in (await browser.client.post(path, data={"answer": "today"})).text
+    [silence] = await api.items("/v1/silences")
+    ends_at = datetime.fromisoformat(silence["ends_at"]).astimezone(zone)
+    assert (ends_at.date(), ends_at.hour) == (night.date(), 8)
 
 
 async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: MovableClock):

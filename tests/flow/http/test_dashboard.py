@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,36 @@ async def test_an_acknowledgement_is_undone_within_its_ten_seconds(api: Api) -> 
         assert undo is not None
         await browser.client.post("/act/undo", data={"csrf": token_in(page), "undo": undo[1], "back": "/"})
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
+
+
+async def test_a_row_has_a_comment_and_close_of_its_own_and_its_menu_names_the_day(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        page = await browser.get("/alerts")
+        form = re.search(rf'<form method="post" id="row-{alert_id}".*?</form>', page.text, re.DOTALL)
+        assert form is not None
+        assert f'value="{alert_id}"' in form[0]
+        assert f'name="comment" maxlength="180" form="row-{alert_id}"' in page.text
+        assert f'<button form="row-{alert_id}" formaction="/act/close">Close it</button>' in page.text
+        mornings = re.findall(
+            r'value="(morning:[0-9-]{10}) alr_\w+"[^>]*>until (?:today|tomorrow) 08:00 \((.*?)\)<', page.text
+        )
+        assert mornings
+        await browser.send("/alerts", "/act/silence", row=f"{mornings[-1][0]} {alert_id}", back="/alerts")
+        [silence] = await api.items("/v1/silences")
+        ends_at = datetime.fromisoformat(silence["ends_at"])
+        assert f"{ends_at:%a} {ends_at.day} {ends_at:%b}" == mornings[-1][1]
+        await browser.send("/alerts", "/act/close", id=alert_id, comment="it was a test", back="/alerts")
+        assert "it was a test" in (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_reason"]
+
+
+async def test_a_morning_that_has_passed_silences_nothing(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        await browser.send("/alerts", "/act/silence", row=f"morning:2020-01-01 {alert_id}", back="/alerts")
+        answer = await browser.send("/alerts", "/act/silence", row=f"morning:2020-01-01 {alert_id}", back="/alerts")
+        assert "That morning has passed" in (await browser.get(answer.headers["location"])).text
+        assert await api.items("/v1/silences") == []
 
 
 async def test_who_acknowledges_what_somebody_has_does_not_read_that_it_is_theirs(api: Api) -> None:
