@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from app.domain.alert import Alert
 from app.domain.canary import MailTimes
@@ -44,9 +45,8 @@ class AlertView:
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 
-@dataclass(frozen=True, slots=True)
-class DayCell:
-    """One day of a job's strip, in the customer's time zone."""
+class DayCell(NamedTuple):
+    """One day of a job's strip, in the customer's time zone. A summary has thousands: a dataclass takes six times as long to make."""
 
     day: date
     successes: int

@@ -58,12 +58,9 @@ async def count_enrolled(tx: ReadTx, key_id: str) -> int:
     return int(await tx.connection.scalar(let_in) or 0)
 
 
-async def count_waiting(tx: ReadTx, customer_id: str | None) -> int:
-    """Return how many agents of a customer, or of all, wait for approval."""
-    waiting = select(func.count()).select_from(agents).where(_UNDECIDED, agents.c.state == AgentState.WAITING)
-    if customer_id is not None:
-        waiting = waiting.where(agents.c.customer_id == customer_id)
-    return int(await tx.connection.scalar(waiting) or 0)
+def waiting_agents() -> Select[int]:
+    """Return the query of how many agents wait for approval."""
+    return select(func.count()).select_from(agents).where(_UNDECIDED, agents.c.state == AgentState.WAITING)
 
 
 async def find_agent_id(tx: ReadTx, customer_id: str, name: str) -> str | None:

@@ -1,10 +1,10 @@
 """Canary mails in the database: sent once for each occasion, found by their state, and how long they took."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import Row, Select, case, func, select, text, update
+from sqlalchemy import Select, bindparam, case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.canary import Canary, CanaryState, MailTimes, event_of
@@ -12,14 +12,17 @@ from app.domain.message import MessageState
 from app.domain.service_event import AGENT
 from app.store.events import insert_clock_events
 from app.store.intake import find_or_create_agents
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import canaries, messages
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 
 CANARIES = Repository(canaries, Canary, noun="canary", prefix="cny", newest_first=True)
 # Exactly the conditions of the partial indexes: SQLite uses them only if the query repeats them word for word.
 _WAITING, _REPORTED = text("canaries.state = 'waiting'"), text("canaries.is_reported")
 _AT_ONCE = 100
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def page_canaries(
@@ -100,27 +103,37 @@ async def progress_of(tx: ReadTx, canary: Canary) -> tuple[MessageState | None, 
     return (None, "") if row is None else (MessageState(row.state), row.why or "")
 
 
-async def mail_times(tx: ReadTx, since: datetime, until: datetime | None = None) -> dict[str, MailTimes]:
+async def mail_times(tx: ReadTx, since: datetime, until: datetime = _END_OF_TIME) -> dict[str, MailTimes]:
     """Return how long the canaries took that were sent since a moment, by transport; under "" those of all transports.
 
     Of transports by which none arrived, there are only the counts.
     """
-    arrived = canaries.c.state == CanaryState.ARRIVED
-    query: Select[Any] = select(
-        canaries.c.transport,
-        func.sum(canaries.c.seconds).label("total"),
-        func.max(canaries.c.seconds).label("slowest"),
-        func.sum(case((arrived, 1), else_=0)).label("arrived"),
-        func.sum(case((canaries.c.state == CanaryState.LOST, 1), else_=0)).label("lost"),
-    ).where(canaries.c.sent_at >= since)
-    if until is not None:
-        query = query.where(canaries.c.sent_at < until)
-    rows = (await tx.connection.execute(query.group_by(canaries.c.transport))).all()
+    rows = [_SentBy._make(values) for values in await tx.fetch(_MAIL_TIMES, since=since, until=until)]
     found = {row.transport: _times([row]) for row in rows if row.arrived or row.lost}
     return {**found, "": _times(rows)} if found else {}
 
 
-def _times(rows: Sequence[Row[Any]]) -> MailTimes:
+class _SentBy(NamedTuple):
+    transport: str
+    total: float | None
+    slowest: float | None
+    arrived: int
+    lost: int
+
+
+def _build_mail_times(_: Builder) -> Select[Values]:
+    counts = (
+        func.sum(case((canaries.c.state == state, 1), else_=0)) for state in (CanaryState.ARRIVED, CanaryState.LOST)
+    )
+    query = select(canaries.c.transport, func.sum(canaries.c.seconds), func.max(canaries.c.seconds), *counts)
+    sent = canaries.c.sent_at >= bindparam("since", type_=Utc), canaries.c.sent_at < bindparam("until", type_=Utc)
+    return query.where(*sent).group_by(canaries.c.transport)
+
+
+_MAIL_TIMES = Prepared(_build_mail_times)
+
+
+def _times(rows: Sequence[_SentBy]) -> MailTimes:
     arrived = sum(row.arrived for row in rows)
     total = sum(row.total or 0.0 for row in rows)
     slowest = max(row.slowest or 0.0 for row in rows)

@@ -26,7 +26,7 @@ from app.store.runs import RUNS
 from app.store.tables import DAY_WITH_TROUBLE, agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx
 
-_NO_DAY = dict.fromkeys([name for name in DayCell.__slots__ if name != "day"], 0)
+_NO_DAY = dict.fromkeys([name for name in DayCell._fields if name != "day"], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ async def days_of_job(tx: ReadTx, customer_id: str, job_id: str, last: date, day
     """Return the last days of one job, oldest first; a day without a report has no numbers."""
     first = last - timedelta(days=days - 1)
     own = job_days.c.customer_id == customer_id, job_days.c.job_id == job_id, job_days.c.day >= first
-    rows = await tx.connection.execute(select(*(job_days.c[name] for name in DayCell.__slots__)).where(*own))
+    rows = await tx.connection.execute(select(*(job_days.c[name] for name in DayCell._fields)).where(*own))
     found = {row.day: DayCell(*row) for row in rows}
     every = (first + timedelta(days=number) for number in range(days))
     return [found.get(day) or DayCell(day=day, **_NO_DAY) for day in every]

@@ -50,6 +50,7 @@ from app.store.tables_managed import heartbeats
 from app.store.transactions import ReadTx
 from app.store.waiting import oldest_waiting_event
 
+Moment = datetime | ColumnElement[datetime]  # a time, or the parameter of a prepared statement
 _IS_WELL = and_(jobs.c.state == JobState.OK.value, jobs.c.unclear_at.is_(None), jobs.c.overrun_since.is_(None))
 # An agent that nobody approved must not add to what looks well, and its trouble is reported all the same. The job under which lost
 # canaries are reported is shown while mail is lost, and does not count as a backup afterwards.
@@ -87,21 +88,28 @@ def may_differ(at: datetime) -> ColumnElement[bool]:
 
 def state_now(at: datetime) -> ColumnElement[str]:
     """Return the state of a job, of which no run ended after this moment."""
+    return _state_now(at, at - LATE_IS_KNOWN_AFTER)
+
+
+def _state_now(at: Moment, late_since: Moment) -> ColumnElement[str]:
     return _worst_first(
         failed=jobs.c.failures_in_row > 0,
         decisive=jobs.c.state,
         # A worker that stopped notices nothing: what is late for long must not look well until it runs again.
-        is_late=func.coalesce(jobs.c.overdue_at <= at - LATE_IS_KNOWN_AFTER, False),
+        is_late=func.coalesce(jobs.c.overdue_at <= late_since, False),
         overrun=or_(
             jobs.c.overrun_since <= at,
-            jobs.c.id.in_(select(runs.c.job_id).where(runs.c.overrun_at <= at - LATE_IS_KNOWN_AFTER)),
+            jobs.c.id.in_(select(runs.c.job_id).where(runs.c.overrun_at <= late_since)),
         ),
         unclear=jobs.c.unclear_at.is_not(None),
     )
 
 
-def state_at(at: datetime) -> ColumnElement[str]:
-    """Return the state of a job at a moment that may be past. Where a run ended since, it is looked up in the runs until then."""
+def state_at(at: Moment, late_since: Moment) -> ColumnElement[str]:
+    """Return the state of a job at a moment that may be past. Where a run ended since, it is looked up in the runs until then.
+
+    `late_since` is LATE_IS_KNOWN_AFTER before that moment.
+    """
     # Only in the alerts is kept what took too long and has ended since.
     hung = exists().where(
         alerts.c.subject_id == jobs.c.id,
@@ -121,15 +129,15 @@ def state_at(at: datetime) -> ColumnElement[str]:
         overrun=hung,
         unclear=newest == RunOutcome.UNCLEAR.value,
     )
-    return case((is_changed_since(at), then), else_=state_now(at))
+    return case((is_changed_since(at), then), else_=_state_now(at, late_since))
 
 
-def is_silent(at: datetime) -> ColumnElement[bool]:
+def is_silent(at: Moment) -> ColumnElement[bool]:
     """Return whether an agent counts as silent at this moment."""
     return and_(agents.c.silent_since <= at, agents.c.state == AgentState.APPROVED.value)
 
 
-def is_changed_since(at: datetime) -> ColumnElement[bool]:
+def is_changed_since(at: Moment) -> ColumnElement[bool]:
     """Return whether a run of the job ended after this moment."""
     return func.coalesce(jobs.c.last_finished_at > at, False)
 
@@ -159,7 +167,7 @@ def _worst_first(
     )
 
 
-def _outcome_at(at: datetime, *outcomes: RunOutcome) -> ColumnElement[str | None]:
+def _outcome_at(at: Moment, *outcomes: RunOutcome) -> ColumnElement[str | None]:
     """Return the outcome of the job's newest run of these outcomes that had ended by this moment."""
     ended = runs.c.job_id == jobs.c.id, runs.c.ended_at <= at, runs.c.outcome.in_(outcomes)
     newest = select(runs.c.outcome).where(*ended).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)

@@ -181,13 +181,17 @@ def _converted(column: Sequence[Any], convert: _Process) -> list[object]:
 
 
 class Prepared:
-    """One statement. `build` returns it for one kind of database; its values are bound by the names of its parameters."""
+    """One statement. `build` returns it for one kind of database; its values are bound by the names of its parameters.
+
+    Without `at_start`, it is compiled when it is first run: one of those that cannot all be known.
+    """
 
     _every: ClassVar[list["Prepared"]] = []
 
-    def __init__(self, build: Callable[[Builder], Executable]) -> None:
+    def __init__(self, build: Callable[[Builder], Executable], *, at_start: bool = True) -> None:
         self.build = build
-        self._every.append(self)
+        if at_start:
+            self._every.append(self)
         self._compiled: dict[str, _Compiled] = {}
 
     @classmethod

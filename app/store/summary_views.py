@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Date,
     Float,
-    Row,
     Select,
     String,
     Subquery,
@@ -18,12 +17,12 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
 from sqlalchemy.sql.base import Executable
 
-from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
 from app.domain.canary import TIMES_OVER
 from app.domain.event import RunOutcome
@@ -33,33 +32,26 @@ from app.domain.matcher import all_match
 from app.domain.notice import URGENCY_CANARY
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
-from app.store.agents import count_waiting
+from app.store.agents import waiting_agents
 from app.store.canaries import mail_times
 from app.store.job_states import is_silent, joined_jobs
-from app.store.jobs import JOBS
-from app.store.prepared import Builder, Prepared
+from app.store.jobs import jobs_by_id
+from app.store.prepared import Builder, Prepared, Values
 from app.store.routing import current_silences
 from app.store.run_history import read_histories
-from app.store.summaries import SummaryJobs, SummaryScope, gap_before, read_jobs, scope_of
+from app.store.summaries import gap_before
+from app.store.summary_jobs import SummaryJobs, read_jobs
+from app.store.summary_scope import END, START, ScopedStatement, ScopeKind, SummaryScope, scope_of
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs
 from app.store.transactions import ReadTx
 
 _BEFORE_DAYS = 28  # before the newest full day: those that a job of that day is compared with, four of a weekly one
+_SILENT_MOST = 50  # agents that are named
 _AT_ONCE = 500  # jobs whose days one query reads
+_FIRST_DAY, _LAST_DAY = bindparam("first_day", type_=Date), bindparam("last_day", type_=Date)
 _AMOUNTS = ("bytes_processed", "bytes_stored", "duration_s")
 # The condition of an index, which SQLite wants to see in the query.
 _IS_TROUBLE = runs.c.outcome != literal_column("'success'")
-# How many jobs each section lists; the rest is counted. Nobody would read 100 000 lines.
-MOST = {
-    "failed": 200,
-    "missed": 200,
-    "overrun": 200,
-    "unclear": 200,
-    "warning": 100,
-    "recovered": 50,
-    "new": 20,
-    "ok": 100,
-}
 
 
 async def read_summary_view(
@@ -73,9 +65,10 @@ async def read_summary_view(
     # By default, PostgreSQL would sort the days of 100 000 jobs on disk, which takes twice as long.
     if not tx.is_sqlite:
         await tx.connection.execute(text("SET LOCAL work_mem = '64MB'"))
-    found = await read_jobs(tx, scope, MOST)
+    found = await read_jobs(tx, scope)
     states = found.states
-    counted = (await tx.connection.execute(_counts(scope))).one()
+    [counted] = await tx.fetch(_COUNTS.of(scope), **scope.parameters())
+    undelivered, bounced, set_aside, unclear_runs, waiting, *unclear_texts = counted
     return SummaryView(
         schedule=schedule.name,
         number=number,
@@ -93,15 +86,15 @@ async def read_summary_view(
         ok=states.get("ok", 0),
         new=states.get("new", 0),
         silent_agents=await _silent_agents(tx, scope),
-        waiting_agents=await count_waiting(tx, scope.customer_id),
+        waiting_agents=waiting,
         without_expectation=found.without_expectation,
         unconfirmed=found.unconfirmed,
-        undelivered=counted.undelivered,
-        bounced=counted.bounced,
-        set_aside=counted.set_aside,
+        undelivered=undelivered,
+        bounced=bounced,
+        set_aside=set_aside,
         totals=await _totals(tx, scope),
-        unclear_runs=counted.unclear_runs,
-        unclear_texts=await _unclear_texts(tx, scope),
+        unclear_runs=unclear_runs,
+        unclear_texts=sum(unclear_texts),
         runs=await _period_runs(tx, scope) if scope.is_long else None,
         sections=await _sections(tx, scope, found, await current_silences(tx, end)),
         mail_times=(await mail_times(tx, end - TIMES_OVER, end)).get(""),
@@ -109,174 +102,223 @@ async def read_summary_view(
     )
 
 
-def _counts(scope: SummaryScope) -> Select[Any]:
-    """Return the query of what went wrong in the period apart from the jobs, in one row."""
-    start, end, customer_id = scope.start, scope.end, scope.customer_id
+def _build_counts(kind: ScopeKind, _: Builder) -> Select[Values]:
+    """Return the query of what went wrong in the period apart from the jobs, in one row: each statement takes longer than its database."""
     # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
-    undelivered = _settled_messages("messages.state = 'dead'", start, end)
-    bounced = _settled_messages("messages.state = 'bounced'", start, end)
+    settled = messages.c.settled_at >= START, messages.c.settled_at < END, messages.c.urgency < URGENCY_CANARY
+    of_customer = kind.of_customer(messages.c.customer_id)
     set_aside = select(func.count()).where(
         text("events.state = 'set_aside'"),
-        events.c.id >= first_id_at("evt", start),
-        events.c.id < first_id_at("evt", end),
+        events.c.id >= bindparam("first_event", type_=String),
+        events.c.id < bindparam("next_event", type_=String),
+        kind.of_customer(events.c.customer_id),
     )
-    if customer_id is not None:
-        undelivered = undelivered.where(messages.c.customer_id == customer_id)
-        bounced = bounced.where(messages.c.customer_id == customer_id)
-        set_aside = set_aside.where(events.c.customer_id == customer_id)
-    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", start)
-    unclear_runs = (
-        joined_jobs(func.count())
-        .join(runs, runs.c.job_id == jobs.c.id)
-        .where(scope.matches, *unclear, runs.c.ended_at >= start, runs.c.ended_at < end)
+    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= bindparam("first_run", type_=String)
+    unclear_runs = joined_jobs(func.count()).join(runs, runs.c.job_id == jobs.c.id)
+    texts = joined_jobs(func.count()).join(alerts, alerts.c.subject_id == jobs.c.id)
+    texts = texts.where(alerts.c.kind == AlertKind.UNCLEAR, alerts.c.opened_at <= END, kind.matches())
+    counts = (
+        select(func.count()).where(text("messages.state = 'dead'"), *settled, of_customer),
+        select(func.count()).where(text("messages.state = 'bounced'"), *settled, of_customer),
+        set_aside,
+        unclear_runs.where(kind.matches(), *unclear, runs.c.ended_at >= START, runs.c.ended_at < END),
+        waiting_agents().where(kind.of_customer(agents.c.customer_id)),
+        texts.where(alerts.c.closed_at.is_(None)),
+        texts.where(alerts.c.closed_at > END),
     )
-    counts = {"undelivered": undelivered, "bounced": bounced, "set_aside": set_aside, "unclear_runs": unclear_runs}
-    # One statement: each takes a millisecond, and the database a tenth of it.
-    return select(*(query.scalar_subquery().label(name) for name, query in counts.items()))
+    return select(*(query.scalar_subquery() for query in counts))
 
 
-def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[int]:
-    """Return the query that counts the messages of a state that were settled in the period. Canaries are for nobody."""
-    return select(func.count()).where(
-        text(condition),
-        messages.c.settled_at >= start,
-        messages.c.settled_at < end,
-        messages.c.urgency < URGENCY_CANARY,
-    )
+_COUNTS = ScopedStatement(_build_counts)
 
 
 async def _silent_agents(tx: ReadTx, scope: SummaryScope) -> tuple[str, ...]:
-    silent = select(agents.c.name).where(is_silent(scope.end))
-    reported_since = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
-    reported_since = reported_since.where(
-        alerts.c.closed_at > scope.end, alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.opened_at <= scope.end
-    )
+    """Return the names of the agents that were silent at the end of the period, at most 50."""
     found: set[str] = set()
-    for query in (silent, reported_since):
-        of_customer = [] if scope.customer_id is None else [agents.c.customer_id == scope.customer_id]
-        found |= set(await tx.connection.scalars(query.where(*of_customer).order_by(agents.c.name).limit(50)))
-    return tuple(sorted(found)[:50])
+    for statement in (_SILENT_NOW, _SILENT_THEN):
+        found |= {name for [name] in await tx.fetch(statement.of(scope), **scope.parameters())}
+    return tuple(sorted(found)[:_SILENT_MOST])
 
 
-async def _unclear_texts(tx: ReadTx, scope: SummaryScope) -> int:
-    count = 0
-    for was_open in (alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end):
-        waiting = joined_jobs(func.count()).join(alerts, alerts.c.subject_id == jobs.c.id)
-        waiting = waiting.where(was_open, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.opened_at <= scope.end)
-        count += await tx.connection.scalar(waiting.where(scope.matches)) or 0
-    return count
+def _build_silent_now(kind: ScopeKind, _: Builder) -> Select[Values]:
+    silent = select(agents.c.name).where(is_silent(END), kind.of_customer(agents.c.customer_id))
+    return silent.order_by(agents.c.name).limit(_SILENT_MOST)
+
+
+def _build_silent_then(kind: ScopeKind, _: Builder) -> Select[Values]:
+    """Return the query of the agents that reported again after the end of the period."""
+    then = alerts.c.closed_at > END, alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.opened_at <= END
+    reported = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id).where(*then)
+    return reported.where(kind.of_customer(agents.c.customer_id)).order_by(agents.c.name).limit(_SILENT_MOST)
+
+
+_SILENT_NOW, _SILENT_THEN = ScopedStatement(_build_silent_now), ScopedStatement(_build_silent_then)
 
 
 async def _period_runs(tx: ReadTx, scope: SummaryScope) -> PeriodRuns:
     """Return how the runs of the period ended, from the daily roll-ups."""
-    names = tuple(PeriodRuns.__slots__)
-    query = _of_jobs(select(*(func.sum(job_days.c[name]).label(name) for name in names)), scope)
-    query = query.where(job_days.c.day >= scope.first_day, job_days.c.day <= scope.last_day)
-    row = (await tx.connection.execute(query)).one()
-    return PeriodRuns(**{name: int(getattr(row, name) or 0) for name in names})
+    days = {"first_day": scope.first_day, "last_day": scope.last_day}
+    [numbers] = await tx.fetch(_PERIOD_RUNS.of(scope), **scope.parameters(), **days)
+    return PeriodRuns(*(int(number or 0) for number in numbers))
+
+
+def _build_period_runs(kind: ScopeKind, _: Builder) -> Select[Values]:
+    query = _of_jobs(select(*(func.sum(job_days.c[name]) for name in PeriodRuns.__slots__)), kind)
+    return query.where(job_days.c.day >= _FIRST_DAY, job_days.c.day <= _LAST_DAY)
+
+
+_PERIOD_RUNS = ScopedStatement(_build_period_runs)
+
+
+class _ListedJob(NamedTuple):
+    """A job that a section lists, as it stands now."""
+
+    id: str
+    customer_id: str
+    name: str
+    activity: str
+    labels: Mapping[str, str] | None
+    state: str
+    failures_in_row: int
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    last_finished_at: datetime | None
+    last_message: str | None
+    agent: str
+    agent_labels: Mapping[str, str] | None
+    customer: str
 
 
 async def _sections(
     tx: ReadTx, scope: SummaryScope, found: SummaryJobs, silences: Sequence[Silence]
 ) -> tuple[Section, ...]:
-    rows = await _rows_of(tx, scope, found)
-    recovered_ids = {row.id for row in rows["recovered"]}
-    rows["ok"] = [row for row in rows["ok"] if row.id not in recovered_ids]
-    strips = await _strips(tx, [row for listed in rows.values() for row in listed], scope)
+    ids = sorted({job_id for listed in found.listed.values() for job_id in listed})
+    listed_jobs = {job.id: job for job in map(_ListedJob._make, await tx.fetch(_LISTED_JOBS, ids=ids))}
+    rows = {title: [listed_jobs[one] for one in ids if one in listed_jobs] for title, ids in found.listed.items()}
+    recovered_ids = {job.id for job in rows["recovered"]}
+    rows["ok"] = [job for job in rows["ok"] if job.id not in recovered_ids]
+    lines = await _job_lines(tx, scope, listed_jobs, silences)
+    lines |= await _with_unclear_texts(tx, scope, {job.id: lines[job.id] for job in rows["unclear"]})
     sections: list[Section] = []
     silenced: list[JobLine] = []
     for title, listed in rows.items():
-        lines = [
-            await _as_of(tx, scope, row, _job_line(row, strips.get(row.id, {}), scope, silences)) for row in listed
-        ]
+        shown = [lines[job.id] for job in listed]
         if title in ("failed", "missed", "overrun", "unclear", "warning"):
-            silenced += [line for line in lines if line.silenced_until]
-            lines = [line for line in lines if not line.silenced_until]
+            silenced += [line for line in shown if line.silenced_until]
+            shown = [line for line in shown if not line.silenced_until]
         total = len(listed) if title == "recovered" else found.states.get(title, 0)
         left_out = max(0, total - len(listed) - (len(recovered_ids) if title == "ok" else 0))
-        sections.append(Section(title, tuple(lines), left_out))
+        sections.append(Section(title, tuple(shown), left_out))
     sections.insert(6, Section("silenced", tuple(silenced), 0))
     return tuple(section for section in sections if section.lines or section.more)
 
 
-async def _rows_of(tx: ReadTx, scope: SummaryScope, found: SummaryJobs) -> dict[str, list[Row[Any]]]:
-    """Return the rows of the listed jobs by section."""
-    unclear = runs.c.job_id == jobs.c.id, runs.c.outcome == RunOutcome.UNCLEAR, runs.c.ended_at <= scope.end
-    text_of = select(runs.c.message).where(*unclear).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
-    columns = (
-        jobs,
-        agents.c.name.label("agent"),
-        agents.c.labels.label("agent_labels"),
-        customers.c.name.label("customer"),
-    )
-    wanted = sorted({job_id for title, ids in found.listed.items() if title != "unclear" for job_id in ids})
-    by_id = {row.id: row for row in await tx.connection.execute(joined_jobs(*columns).where(jobs.c.id.in_(wanted)))}
-    rows = {title: [by_id[job_id] for job_id in ids if job_id in by_id] for title, ids in found.listed.items()}
-    if ids := found.listed["unclear"]:
-        texts = joined_jobs(*columns, text_of.scalar_subquery().label("unclear_text")).where(jobs.c.id.in_(ids))
-        unclear_rows = {row.id: row for row in await tx.connection.execute(texts)}
-        rows["unclear"] = [unclear_rows[job_id] for job_id in ids if job_id in unclear_rows]
-    return rows
+def _build_listed_jobs(db: Builder) -> Select[Values]:
+    joined = {
+        "agent": agents.c.name,
+        "agent_labels": agents.c.labels,
+        "customer": customers.c.name,
+    }
+    shown = joined_jobs(*(joined[name] if name in joined else jobs.c[name] for name in _ListedJob._fields))
+    return shown.where(db.one_of(jobs.c.id, "ids"))
 
 
-def _job_line(
-    row: Row[Any], cells: Mapping[date, DayCell], scope: SummaryScope, silences: Sequence[Silence]
-) -> JobLine:
-    """Return the line of one job with its strip of the last days. `cells` has no entry for a day on which nothing ran."""
-    labels = {**(row.agent_labels or {}), **(row.labels or {})}
+_LISTED_JOBS = Prepared(_build_listed_jobs)
+
+
+async def _with_unclear_texts(tx: ReadTx, scope: SummaryScope, lines: Mapping[str, JobLine]) -> dict[str, JobLine]:
+    """Return these lines with the text that nobody could tell by: that of the job's newest unclear run."""
+    if not lines:
+        return {}
+    texts = await tx.fetch(_UNCLEAR_TEXTS, ids=sorted(lines), end=scope.end)
+    return {job_id: replace(lines[job_id], last_message=message) for job_id, message in texts}
+
+
+def _build_unclear_texts(db: Builder) -> Select[Values]:
+    unclear = runs.c.job_id == jobs.c.id, runs.c.outcome == RunOutcome.UNCLEAR, runs.c.ended_at <= END
+    newest = select(runs.c.message).where(*unclear).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
+    return select(jobs.c.id, newest.scalar_subquery()).where(db.one_of(jobs.c.id, "ids"))
+
+
+_UNCLEAR_TEXTS = Prepared(_build_unclear_texts)
+
+
+async def _job_lines(
+    tx: ReadTx, scope: SummaryScope, listed: Mapping[str, _ListedJob], silences: Sequence[Silence]
+) -> dict[str, JobLine]:
+    """Return the lines of these jobs by id, with their strips of the last days."""
+    strips = await _strips(tx, listed.values(), scope)
+    days = [scope.last_day - timedelta(days=back) for back in range(scope.strip_days - 1, -1, -1)]
+    empty = [DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0) for day in days]
+    lines = {}
+    for job in listed.values():
+        cells = strips.get(job.id, {})  # without those on which nothing ran
+        of_period = [cell for cell in cells.values() if scope.is_long and scope.first_day <= cell.day <= scope.last_day]
+        lines[job.id] = JobLine(
+            job_id=job.id,
+            customer=job.customer,
+            agent=job.agent,
+            job=job.name,
+            activity=job.activity,
+            state=JobState.FAILED if job.failures_in_row else JobState(job.state),
+            failing_since=job.failing_since,
+            last_success_at=job.last_success_at,
+            last_message=job.last_message,
+            silenced_until=_silenced_until(job, silences),
+            strip=tuple(cells.get(cell.day, cell) for cell in empty),
+            failures=sum(cell.failures for cell in of_period),
+            missed=sum(cell.missed for cell in of_period),
+        )
+    return lines | await _as_of(tx, scope, [lines[job.id] for job in listed.values() if _has_changed(job, scope)])
+
+
+def _has_changed(job: _ListedJob, scope: SummaryScope) -> bool:
+    return job.last_finished_at is not None and job.last_finished_at > scope.end
+
+
+def _silenced_until(job: _ListedJob, silences: Sequence[Silence]) -> datetime | None:
+    of_customer = [silence for silence in silences if silence.customer_id in (None, job.customer_id)]
+    if not of_customer:
+        return None
+    labels = {**(job.agent_labels or {}), **(job.labels or {})}
     facts = {f"label:{name}": str(value) for name, value in labels.items()}
     facts |= {
-        "customer": row.customer,
-        "agent": row.agent,
-        "job": row.name,
-        "activity": row.activity,
-        "message": row.last_message or "",
+        "customer": job.customer,
+        "agent": job.agent,
+        "job": job.name,
+        "activity": job.activity,
+        "message": job.last_message or "",
     }
-    ends = [s.ends_at for s in silences if s.customer_id in (None, row.customer_id) and all_match(s.matchers, facts)]
-    days = [scope.last_day - timedelta(days=back) for back in range(scope.strip_days - 1, -1, -1)]
-    of_period = [cell for cell in cells.values() if scope.is_long and scope.first_day <= cell.day <= scope.last_day]
-    return JobLine(
-        job_id=row.id,
-        customer=row.customer,
-        agent=row.agent,
-        job=row.name,
-        activity=row.activity,
-        state=JobState.FAILED if row.failures_in_row else JobState(row.state),
-        failing_since=row.failing_since,
-        last_success_at=row.last_success_at,
-        last_message=getattr(row, "unclear_text", row.last_message),
-        silenced_until=max(ends, default=None),
-        strip=tuple(cells.get(day) or DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0) for day in days),
-        failures=sum(cell.failures for cell in of_period),
-        missed=sum(cell.missed for cell in of_period),
-    )
+    return max((one.ends_at for one in of_customer if all_match(one.matchers, facts)), default=None)
 
 
-async def _as_of(tx: ReadTx, scope: SummaryScope, row: Row[Any], line: JobLine) -> JobLine:
-    """Return the line as it was at the end of the period, if a run of the job ended since."""
-    if row.last_finished_at is None or row.last_finished_at <= scope.end:
-        return line
-    [then_known] = (await read_histories(tx, [row.id], until=scope.end)).values()
-    then = restore_state(JOBS.mapping.read(row), then_known)
-    return replace(
-        line,
-        state=JobState.FAILED if then.failures_in_row else then.state,
-        failing_since=then.failing_since,
-        last_success_at=then.last_success_at,
-        last_message=getattr(row, "unclear_text", then.last_message),
-    )
+async def _as_of(tx: ReadTx, scope: SummaryScope, changed: Sequence[JobLine]) -> dict[str, JobLine]:
+    """Return the lines of jobs of which a run ended since the end of the period, as they were then."""
+    ids = [line.job_id for line in changed]
+    now_known, then_known = await jobs_by_id(tx, ids), await read_histories(tx, ids, until=scope.end)
+    lines = {}
+    for line in changed:
+        if line.job_id not in now_known:  # it cannot be read
+            continue
+        then = restore_state(now_known[line.job_id], then_known[line.job_id])
+        lines[line.job_id] = replace(
+            line,
+            state=JobState.FAILED if then.failures_in_row else then.state,
+            failing_since=then.failing_since,
+            last_success_at=then.last_success_at,
+            last_message=then.last_message,
+        )
+    return lines
 
 
-async def _strips(tx: ReadTx, found: Iterable[Row[Any]], scope: SummaryScope) -> Mapping[str, Mapping[date, DayCell]]:
+async def _strips(tx: ReadTx, found: Iterable[_ListedJob], scope: SummaryScope) -> Mapping[str, Mapping[date, DayCell]]:
     """Return the days of the listed jobs, by job id and day: those of the strip, and all of a longer period."""
     strips: dict[str, dict[date, DayCell]] = {}
-    keys = sorted({(row.customer_id, row.id) for row in found})
+    keys = sorted({(job.customer_id, job.id) for job in found})
     first_day = min(scope.first_day, scope.last_day - timedelta(days=scope.strip_days - 1))
     for first in range(0, len(keys), _AT_ONCE):
-        days = await tx.fetch(_DAYS_OF_JOBS, jobs=keys[first : first + _AT_ONCE], first_day=first_day)
-        for job_id, *cells in days:
-            cell = DayCell(*cells)
-            strips.setdefault(job_id, {})[cell.day] = cell
+        for values in await tx.fetch(_DAYS_OF_JOBS, jobs=keys[first : first + _AT_ONCE], first_day=first_day):
+            strips.setdefault(values[0], {})[values[1]] = DayCell._make(values[1:])
     return strips
 
 
@@ -284,8 +326,8 @@ def _build_days_of_jobs(builder: Builder) -> Executable:
     some = builder.table("jobs", customer_id=String, job_id=String)
     # A join, because for `IN` SQLite reads the days of all jobs.
     same = (job_days.c.customer_id == some.c.customer_id) & (job_days.c.job_id == some.c.job_id)
-    shown = select(job_days.c.job_id, *(job_days.c[name] for name in DayCell.__slots__))
-    return shown.join_from(some, job_days, same).where(job_days.c.day >= bindparam("first_day", type_=Date))
+    shown = select(job_days.c.job_id, *(job_days.c[name] for name in DayCell._fields))
+    return shown.join_from(some, job_days, same).where(job_days.c.day >= _FIRST_DAY)
 
 
 _DAYS_OF_JOBS = Prepared(_build_days_of_jobs)
@@ -298,37 +340,65 @@ async def _totals(tx: ReadTx, scope: SummaryScope) -> Totals:
     and the period of the same length before. A job without anything to compare with changes nothing.
     """
     if scope.is_long:
-        newest_first, newest_last = scope.first_day, scope.last_day
-        before = newest_first - (newest_last - newest_first + timedelta(days=1))
+        statement, first, last = _TOTALS_OF_PERIOD, scope.first_day, scope.last_day
+        before = first - (last - first + timedelta(days=1))
     else:
-        newest_first = newest_last = scope.last_day - timedelta(days=1)
-        before = newest_first - timedelta(days=_BEFORE_DAYS)
-    # Two groupings and a join, because conditions within the sums of a million rows would cost more than all else.
-    newest = _sums_by_job(scope, newest_first, newest_last)
-    ran = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled + job_days.c.unclear
-    older = _sums_by_job(scope, before, newest_first - timedelta(days=1), ran > 0)
-    sums = []
-    for name in _AMOUNTS:
-        new, old = newest.c[name], older.c[name]
-        usual = old if scope.is_long else old * 1.0 / older.c.days
-        sums += [func.sum(new), func.sum(case((new <= 0, 0), else_=func.coalesce(usual, new)))]
-    joined = select(*sums).select_from(newest.outerjoin(older, older.c.job_id == newest.c.job_id))
-    row = (await tx.connection.execute(joined)).one()
+        statement, first = _TOTALS_OF_DAY, scope.last_day - timedelta(days=1)
+        last, before = first, first - timedelta(days=_BEFORE_DAYS)
+    days = {"first_day": first, "last_day": last, "before_first": before, "before_last": first - timedelta(days=1)}
+    [row] = await tx.fetch(statement.of(scope), **scope.parameters(), **days)
     new_p, usual_p, new_s, usual_s, new_d, usual_d = (float(amount or 0) for amount in row)
     return Totals(int(new_p), int(new_s), new_d, usual_p, usual_s, usual_d)
 
 
-def _sums_by_job(scope: SummaryScope, first: date, last: date, *conditions: ColumnElement[bool]) -> Subquery:
-    """Return what each job of the summary moved on these days, and on how many."""
-    # As floats: PostgreSQL adds whole numbers of 8 bytes as decimals, which takes three times as long, and SQLite fails beyond 8 bytes.
-    amounts = (func.sum(cast(job_days.c[name], Float)).label(name) for name in _AMOUNTS)
-    query = _of_jobs(select(job_days.c.job_id, func.count().label("days"), *amounts), scope)
-    query = query.where(job_days.c.day >= first, job_days.c.day <= last, *conditions)
-    return query.group_by(job_days.c.job_id).subquery()
+def _build_totals_of_day(kind: ScopeKind, db: Builder) -> Select[Values]:
+    """Return the query of a day. To read and group two million rows takes nearly all of its time: each has as few steps as possible."""
+    # SQLite sums with each mean anyway, as floats. PostgreSQL takes a fifth longer for means than for sums, and three times as long for
+    # whole numbers of 8 bytes, which it adds as decimals; it counts the days once for all amounts.
+    mean = {
+        name: func.avg(job_days.c[name]) if db.is_sqlite else func.sum(cast(job_days.c[name], Float)) / func.count()
+        for name in _AMOUNTS
+    }
+    older = _older(kind, mean)
+    # A job has one row a day.
+    newest = select(job_days.c.job_id, *(cast(job_days.c[name], Float).label(name) for name in _AMOUNTS))
+    return _compared(_of_jobs(newest, kind).where(job_days.c.day == _FIRST_DAY).subquery(), older)
 
 
-def _of_jobs(query: Select[Any], scope: SummaryScope) -> Select[Any]:
+def _build_totals_of_period(kind: ScopeKind, _: Builder) -> Select[Values]:
+    # As floats, for the same reason; and SQLite fails where a sum of whole numbers is longer than 8 bytes.
+    total = {name: func.sum(cast(job_days.c[name], Float)) for name in _AMOUNTS}
+    newest = select(job_days.c.job_id, *(amount.label(name) for name, amount in total.items()))
+    newest = newest.where(job_days.c.day >= _FIRST_DAY, job_days.c.day <= _LAST_DAY).group_by(job_days.c.job_id)
+    return _compared(_of_jobs(newest, kind).subquery(), _older(kind, total))
+
+
+_TOTALS_OF_DAY, _TOTALS_OF_PERIOD = ScopedStatement(_build_totals_of_day), ScopedStatement(_build_totals_of_period)
+
+
+def _older(kind: ScopeKind, amounts: Mapping[str, ColumnElement[Any]]) -> Subquery:
+    """Return what each job moved before: these amounts of the days on which it ran."""
+    # The first of these is true for nearly all rows, and then SQLite does not read the others.
+    ran = or_(*(job_days.c[name] > 0 for name in ("successes", "warnings", "failures", "cancelled", "unclear")))
+    older = select(job_days.c.job_id, *(amount.label(name) for name, amount in amounts.items()))
+    days = (
+        job_days.c.day >= bindparam("before_first", type_=Date),
+        job_days.c.day <= bindparam("before_last", type_=Date),
+    )
+    return _of_jobs(older, kind).where(*days, ran).group_by(job_days.c.job_id).subquery()
+
+
+def _compared(newest: Subquery, older: Subquery) -> Select[Values]:
+    """Return the sums of what is new and of what is usual. Two groupings and a join: conditions within the sums would cost more."""
+    sums = []
+    for name in _AMOUNTS:
+        new, usual = newest.c[name], older.c[name]
+        sums += [func.sum(new), func.sum(case((new <= 0, 0), else_=func.coalesce(usual, new)))]
+    return select(*sums).select_from(newest.outerjoin(older, older.c.job_id == newest.c.job_id))
+
+
+def _of_jobs(query: Select[Values], kind: ScopeKind) -> Select[Values]:
     """Return a query of daily roll-ups limited to the jobs of the summary."""
-    if not scope.is_all:
-        query = query.where(job_days.c.job_id.in_(joined_jobs(jobs.c.id).where(scope.matches)))
-    return query if scope.customer_id is None else query.where(job_days.c.customer_id == scope.customer_id)
+    if not kind.is_all:
+        query = query.where(job_days.c.job_id.in_(joined_jobs(jobs.c.id).where(kind.matches())))
+    return query.where(kind.of_customer(job_days.c.customer_id))

@@ -20,7 +20,8 @@ from app.domain.matcher import read_matcher
 from app.domain.summary_schedule import SummarySchedule
 from app.store.fleet import count_states
 from app.store.job_states import JobChoice, count_jobs, each_job_status, page_job_statuses
-from app.store.summaries import read_jobs, scope_of
+from app.store.summary_jobs import read_jobs
+from app.store.summary_scope import scope_of
 from app.store.tables import agents, alerts, jobs, runs
 from app.store.tables_managed import rules
 from tests.support.context import SystemUnderTest, open_system
@@ -128,7 +129,7 @@ async def compare(system: SystemUnderTest) -> None:
             "status by matcher": await count_jobs(tx, matching, now),
             "page": total_of(one.counts for one in await count_states(tx, None, now)),
         }
-        in_summary = await read_jobs(tx, scope_of(schedule, now - timedelta(days=1), now), {})
+        in_summary = await read_jobs(tx, scope_of(schedule, now - timedelta(days=1), now))
     every_job = [job for job in await system.rows(jobs) if job.id in listed]
     assert listed == {job.id: await state_by_runs(system, job, now) for job in every_job}
     assert scraped == listed

@@ -13,7 +13,8 @@ from app.http.api import status
 from app.store.events import set_event_aside
 from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.job_states import JobChoice, count_jobs
-from app.store.summaries import read_jobs, scope_of
+from app.store.summary_jobs import read_jobs
+from app.store.summary_scope import scope_of
 from app.store.tables import events, jobs
 from tests.support.api import Api, serving
 from tests.support.context import open_system
@@ -174,7 +175,7 @@ async def test_counts_are_those_of_a_summary_whose_period_ends_now(database_url:
         scope = scope_of(schedule, now_ - timedelta(days=1), now_)
         async with system.context.database.read() as tx:
             counts = await count_jobs(tx, JobChoice(), now_)
-            summed = await read_jobs(tx, scope, {})
+            summed = await read_jobs(tx, scope)
         states = ("failed", "missed", "overrun", "unclear", "warning", "ok", "new")
         assert counts.jobs == summed.total
         assert {name: getattr(counts, name) for name in states} == {name: summed.states.get(name, 0) for name in states}
