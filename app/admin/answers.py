@@ -106,7 +106,12 @@ async def answer(
     """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed, or somebody has it."""
     by = Editor(asked.address, context.clock(), context.wakeups.wake)
     if kind is AnswerKind.UNDO:
-        await _undo(tx, asked, by)
+        if asked.acknowledged_just_now(by.at):
+            await release_alert(tx, asked.alert, by)
+        elif asked.silenced is not None and asked.silenced_just_now(by.at):
+            await delete_silence(tx, asked.silenced.id, by)
+        else:
+            raise Conflict("it is too late to undo that", code="too_late")
         return None
     if kind in (AnswerKind.TAKE_ON, AnswerKind.TAKE_OVER):
         if kind is AnswerKind.TAKE_OVER:
@@ -128,16 +133,6 @@ async def answer(
     )
     await create_silence(tx, silence, by)
     return ends_at
-
-
-async def _undo(tx: WriteTx, asked: AskedAlert, by: Editor) -> None:
-    """Take back what was answered by this address just now. Raises Conflict where nothing was."""
-    if asked.acknowledged_just_now(by.at):
-        await release_alert(tx, asked.alert, by)
-    elif asked.silenced is not None and asked.silenced_just_now(by.at):
-        await delete_silence(tx, asked.silenced.id, by)
-    else:
-        raise Conflict("it is too late to undo that", code="too_late")
 
 
 def silence_end(kind: AnswerKind, now: datetime, zone: ZoneInfo) -> datetime:

@@ -25,25 +25,19 @@ def make_tick(monotonic: Callable[[], float] = time.monotonic) -> Callable[[AppC
         nonlocal last
         now, moment = context.clock(), monotonic()
         is_start = last is None
-        if last is None:
-            back = await _back_before_start(context, now)
-        else:
+        back = timedelta()
+        if last is not None:
             back = last[0] + timedelta(seconds=moment - last[1]) - now
+        elif context.settings.is_sqlite:  # on PostgreSQL the last sign of life may be the one of another host
+            async with context.database.read() as tx:
+                heard = await find_listening(tx)
+            back = timedelta() if heard is None else heard.at - now
         if back >= LEAST:
             await _bring_forward(context, back, now, is_start=is_start)
         last = now, moment  # not before: a step that could not be handled is seen again
         return False
 
     return tick
-
-
-async def _back_before_start(context: AppContext, now: datetime) -> timedelta:
-    """Return by how much the clock is behind the last sign of life of a worker. On PostgreSQL that may be the one of another host."""
-    if not context.settings.is_sqlite:
-        return timedelta()
-    async with context.database.read() as tx:
-        heard = await find_listening(tx)
-    return timedelta() if heard is None else heard.at - now
 
 
 async def _bring_forward(context: AppContext, back: timedelta, now: datetime, *, is_start: bool) -> None:

@@ -53,8 +53,10 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
     """Fill an empty database, in one transaction, even if other processes start now; then apply the settings to keys and recipient."""
     at = clock()
     admin_key = enrol_key = link_token = None
-    ways = _mail_transports(settings) or ["file"]
-    transports = [Address(kind, settings.admin_email or "admin@localhost") for kind in ways]
+    # First choice first; none if mail can only go to files.
+    wanted = {"smtp": settings.smtp_url, "graph": settings.graph_mailbox}
+    ways = [kind for kind, setting in wanted.items() if setting is not None and settings.admin_email is not None]
+    transports = [Address(kind, settings.admin_email or "admin@localhost") for kind in ways or ["file"]]
     async with database.write() as tx:
         await stored.lock_first_start(tx)
         if await stored.is_new(tx):
@@ -68,22 +70,14 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
         await _keep_fixed_keys(tx, settings, secret, at)
         follows = await stored.follow_settings(tx, transports, at)
         is_nobody_there = not await is_anybody_there(tx)
-    goes_to = _mail_goes_to(settings) if follows else "where the recipients say"
+    if not follows:
+        goes_to = "where the recipients say"
+    elif ways:
+        names = {"smtp": "SMTP", "graph": "Microsoft Graph"}
+        goes_to = f"{settings.admin_email} over {', else '.join(names[kind] for kind in ways)}"
+    else:
+        goes_to = f"{settings.var_dir / 'mail'} (files; `tocsin setup mail` has it sent)"
     return FirstStart(admin_key, enrol_key, goes_to, link_token, is_nobody_there)
-
-
-def _mail_transports(settings: Settings) -> list[str]:
-    """Return the transports of the recipient `admin`, first choice first; none if mail can only go to files."""
-    wanted = {"smtp": settings.smtp_url, "graph": settings.graph_mailbox}
-    return [kind for kind, setting in wanted.items() if setting is not None and settings.admin_email is not None]
-
-
-def _mail_goes_to(settings: Settings) -> str:
-    names = {"smtp": "SMTP", "graph": "Microsoft Graph"}
-    ways = [names[kind] for kind in _mail_transports(settings)]
-    if ways:
-        return f"{settings.admin_email} over {', else '.join(ways)}"
-    return f"{settings.var_dir / 'mail'} (files; `tocsin setup mail` has it sent)"
 
 
 async def _generate(tx: WriteTx, secret: Secret, kind: KeyKind, customer_id: str | None, at: datetime) -> str:

@@ -73,7 +73,8 @@ async def confirm_codes(tx: WriteTx, secret: Secret, person: Person, code: str, 
     step = _step_of(secret, proofs, code, at)
     if proofs.codes_since is not None or step is None:
         raise BadInput("this is not the code that the app shows now", code="wrong_code", field="code")
-    recovery = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    letters = [base64.b32encode(secrets.token_bytes(7)).decode().lower()[:10] for _ in range(RECOVERY_CODES)]
+    recovery = [f"{text[:5]}-{text[5:]}" for text in letters]
     await set_codes(tx, person.id, proofs.codes_secret, at, [_hash(secret, one) for one in recovery])
     await use_code(tx, person.id, step)
     await note(tx, Self.of(person, at), "turn on codes", PEOPLE.noun, person.id, None)
@@ -121,11 +122,6 @@ def _step_of(secret: Secret, proofs: Proofs, text: str, at: datetime) -> int | N
     fitting = [step for step in around if hmac.compare_digest(totp.at(step * STEP_S), code)]
     newer = [step for step in fitting if proofs.codes_step is None or step > proofs.codes_step]
     return newer[0] if newer else None
-
-
-def _new_recovery_code() -> str:
-    text = base64.b32encode(secrets.token_bytes(7)).decode().lower()[:10]
-    return f"{text[:5]}-{text[5:]}"
 
 
 def _hash(secret: Secret, recovery: str) -> str:

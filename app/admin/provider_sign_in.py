@@ -102,7 +102,10 @@ async def _find_person(tx: WriteTx, settings: OidcSettings, identity: Identity, 
     customers = None if grant is None else await _customers_of(tx, grant)
     if settings.grants and (grant is None or customers == ()):
         if person is not None:
-            await _end_access(tx, person, identity, by)
+            ended = await revoke_sessions(tx, person.id, by.at)
+            await end_links(tx, person.id)
+            change = {"ended_sessions": ended, "groups": list(identity.groups)[:20]}
+            await note(tx, by, "refuse sign-in", PEOPLE.noun, person.id, change)
         return _Refusal("provider_no_group", "no group of this person may sign in here")
     if person is None:
         found = await _link(tx, settings, identity, by)
@@ -149,14 +152,6 @@ async def _add(
         return _Refusal("provider_unknown", f"the provider's {wrong.field} cannot be used: {wrong.detail}")
     await set_external_id(tx, person.id, identity.external_id)
     return person
-
-
-async def _end_access(tx: WriteTx, person: Person, identity: Identity, by: Editor) -> None:
-    """Sign out somebody who is no longer in any of the groups, and revoke their one-time links."""
-    ended = await revoke_sessions(tx, person.id, by.at)
-    await end_links(tx, person.id)
-    change = {"ended_sessions": ended, "groups": list(identity.groups)[:20]}
-    await note(tx, by, "refuse sign-in", PEOPLE.noun, person.id, change)
 
 
 async def _customers_of(tx: WriteTx, grant: GroupGrant) -> tuple[str, ...] | None:

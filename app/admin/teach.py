@@ -1,6 +1,6 @@
 """Store the answer of an administrator to what a text means: for this text, and for every text of its form."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from app.admin import editing
@@ -74,7 +74,12 @@ async def teach_event(database: Database, event_id: str, outcome: RunOutcome, na
         part = slice(start, start + _TOGETHER)
         async with database.write() as tx:
             rule = rule or await _keep_rule(tx, asked, outcome, name, by)
-            alert_ids = await _apply(tx, unknown[part], [alert.id for alert in opened[part]], outcome, rule, by)
+            await insert_clock_events(tx, [_taught_event(text, outcome, rule, by) for text in unknown[part]])
+            still_open = await lock_open_alerts(tx, [alert.id for alert in opened[part]])
+            reason = f"taught: means {outcome.value}"
+            await close_alerts(tx, [(alert, reason) for alert in still_open], by.at)
+            await suppress_waiting(tx, {alert.id: reason for alert in still_open})
+            alert_ids = [alert.id for alert in still_open]
             if unknown[part] or alert_ids:
                 counts = {"events": len(unknown[part]), "alerts": len(alert_ids)}
                 change = {"outcome": outcome.value, "mail_rule": rule.id, **counts}
@@ -103,23 +108,6 @@ def _check_has_words(asked: ReportedText) -> None:
         raise Conflict(
             "this event has no words, so a later text of the same form could not be recognized", code="no_text"
         )
-
-
-async def _apply(
-    tx: WriteTx,
-    texts: Sequence[ReportedText],
-    alert_ids: Collection[str],
-    outcome: RunOutcome,
-    rule: MailRule,
-    by: Editor,
-) -> list[str]:
-    """Set the outcome of the runs of texts, and close alerts; return the ids of those that were open."""
-    await insert_clock_events(tx, [_taught_event(text, outcome, rule, by) for text in texts])
-    opened = await lock_open_alerts(tx, alert_ids)
-    reason = f"taught: means {outcome.value}"
-    await close_alerts(tx, [(alert, reason) for alert in opened], by.at)
-    await suppress_waiting(tx, {alert.id: reason for alert in opened})
-    return [alert.id for alert in opened]
 
 
 async def _keep_rule(tx: WriteTx, asked: ReportedText, outcome: RunOutcome, name: str | None, by: Editor) -> MailRule:

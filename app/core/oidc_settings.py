@@ -1,6 +1,6 @@
 """The settings of sign-in by an identity provider (OpenID Connect), and what the groups of the provider may do here."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -44,10 +44,7 @@ class OidcSettings:
 
 def read_group_grants(text: str) -> tuple[GroupGrant, ...]:
     """Parse `group = role; group = role: customer, customer; ...`. The last `=` counts: a group of LDAP has some in its name. Raises ValueError."""
-    return tuple(_grants_in(text))
-
-
-def _grants_in(text: str) -> Iterator[GroupGrant]:
+    grants = []
     for part in filter(str.strip, text.split(";")):
         group, equals, granted = part.rpartition("=")
         named, colon, listed = granted.partition(":")
@@ -59,7 +56,8 @@ def _grants_in(text: str) -> Iterator[GroupGrant]:
             raise ValueError(f"no customer follows the colon of the group {group.strip()}")
         if role == "owner" and customers is not None:
             raise ValueError("an owner sees every customer: leave out the customers, or choose another role")
-        yield GroupGrant(group.strip(), role, customers)
+        grants.append(GroupGrant(group.strip(), role, customers))
+    return tuple(grants)
 
 
 def grant_for(grants: Collection[GroupGrant], groups: Collection[str]) -> GroupGrant | None:

@@ -440,7 +440,11 @@ class _FromFiles(PydanticBaseSettingsSource):
 
 def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
     """Read the settings. Raises BadSettings with the name and rule of each wrong setting, never its value."""
-    _refuse_unknown_names()
+    known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"TOCSIN_{name.upper()}_FILE" for name in _WITH_FILE} | {"TOCSIN_CONFIG"}
+    for name in os.environ:  # a typo that is ignored can mean that no mail is ever sent
+        if name.upper().startswith("TOCSIN_") and name.upper() not in known:
+            raise BadSettings(f"{name}: there is no such setting")
     try:
         settings = Settings(**arguments)
     except ValidationError as wrong:
@@ -475,15 +479,6 @@ def _describe(error: dict[str, Any]) -> str:
     if name in _WITH_FILE and file in environment and variable not in environment:
         variable = file  # the one that was set
     return f"{variable}: {words}"
-
-
-def _refuse_unknown_names() -> None:
-    """Raise BadSettings for a name that is no setting: a typo that is ignored can mean that no mail is ever sent."""
-    known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
-    known |= {f"TOCSIN_{name.upper()}_FILE" for name in _WITH_FILE} | {"TOCSIN_CONFIG"}
-    for name in os.environ:
-        if name.upper().startswith("TOCSIN_") and name.upper() not in known:
-            raise BadSettings(f"{name}: there is no such setting")
 
 
 def _plain(secret: SecretStr | None) -> str | None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from markupsafe import escape
 
 from app.admin.share_links import open_share_link
-from app.domain.job_status import JobCounts, StatusVerdict, judge_status
+from app.domain.job_status import StatusVerdict, judge_status
 from app.domain.share_link import SharedPart, ShareKind
 from app.http.api.dependencies import Context
 from app.http.api.status import StatusCache, status_cache
@@ -36,16 +36,12 @@ async def show_badge(
     kept = await cache.read(context, JobChoice(link.customer_ids, link.matchers), 0)
     judged = judge_status(kept.counts, kept.pipeline.stale_because(context.clock()))
     words = judged.verdict.value
-    if SharedPart.COUNTS in link.shows and (counted := _counted(kept.counts)):
-        words = f"{words}: {counted}"
+    if SharedPart.COUNTS in link.shows:
+        shown = [f"{number:,} {name}" for name in _SHOWN_COUNTS if (number := getattr(kept.counts, name))]
+        if kept.counts.silent_agents:
+            shown.append(f"{kept.counts.silent_agents:,} silent")
+        words = ": ".join((words, ", ".join(shown))) if shown else words
     return answer_shared(request, draw_badge("backups", words, _COLOURS[judged.verdict]), "image/svg+xml")
-
-
-def _counted(counts: JobCounts) -> str:
-    shown = [f"{number:,} {name}" for name in _SHOWN_COUNTS if (number := getattr(counts, name))]
-    if counts.silent_agents:
-        shown.append(f"{counts.silent_agents:,} silent")
-    return ", ".join(shown)
 
 
 def draw_badge(name: str, words: str, colour: str) -> str:

@@ -38,7 +38,9 @@ def export_lists(routes: Iterable[BaseRoute]) -> None:
         if not isinstance(route, APIRoute) or isinstance(route.app, ListExport):
             continue  # the routers are the process's, and tests make several apps of them
         if isinstance(model, type) and issubclass(model, PageOut):
-            route.app = ListExport(route.app, _columns_of(model))
+            [item] = get_args(model.model_fields["items"].annotation)
+            shown: type[BaseModel] = item
+            route.app = ListExport(route.app, list(shown.model_fields))
 
 
 class ListExport:
@@ -144,9 +146,3 @@ def _line(cells: Sequence[str]) -> str:
     written = io.StringIO()
     csv.writer(written).writerow(cells)
     return written.getvalue()
-
-
-def _columns_of(model: type[PageOut[Any]]) -> list[str]:
-    [item] = get_args(model.model_fields["items"].annotation)
-    shown: type[BaseModel] = item
-    return list(shown.model_fields)

@@ -33,7 +33,6 @@ from app.store.migrate import is_newer, revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 from app.store.outbox import latest_by_transport
 from app.store.returned_mails import MailboxPosition, all_bounced_addresses, find_mailbox_position
-from app.store.transactions import ReadTx
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
@@ -177,6 +176,8 @@ async def _read_findings(context: AppContext) -> _Findings:
         at_revision, newest_revision = await revision_state(tx)
         if at_revision != newest_revision and not is_newer(at_revision):
             return _Findings(at_revision, newest_revision, [], [], {}, {}, OverdueNotices())
+        url = context.settings.mailbox_url
+        mailbox = None if url is None else mailbox_key(read_mailbox_url(url.get_secret_value()))
         return _Findings(
             at_revision,
             newest_revision,
@@ -189,7 +190,7 @@ async def _read_findings(context: AppContext) -> _Findings:
             frozenset(canary.transport for canary in await reported_canaries(tx)),
             await monitoring.bounced_without_successor(tx, context.clock() - _LATELY),
             sum(one.fails for one in await all_bounced_addresses(tx)),
-            await _mailbox_position(tx, context.settings),
+            None if mailbox is None else await find_mailbox_position(tx, mailbox),
         )
 
 
@@ -202,12 +203,6 @@ def _migrations(found: _Findings) -> Check:
         detail = f"{versions}: a newer version upgraded the database; restart this server with that version"
         return Check(name="migrations", status="warning", detail=detail)
     return Check(name="migrations", status="failed", detail=f"{versions}: run `tocsin migrate`")
-
-
-async def _mailbox_position(tx: ReadTx, settings: Settings) -> MailboxPosition | None:
-    if settings.mailbox_url is None:
-        return None
-    return await find_mailbox_position(tx, mailbox_key(read_mailbox_url(settings.mailbox_url.get_secret_value())))
 
 
 def _returned(settings: Settings, found: _Findings, now: datetime) -> list[Check]:

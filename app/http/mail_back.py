@@ -54,7 +54,12 @@ class ReturnedMails:
         """Store a mail for each of our addresses that it came to. Raises Overloaded if there were too many bytes within a minute."""
         if not returned:
             return
-        self._count_bytes(min(len(body), RAW_MOST) * len(returned))
+        at, size = time.monotonic(), min(len(body), RAW_MOST) * len(returned)
+        while self._stored and self._stored[0][0] < at - 60:
+            self._stored.popleft()
+        if sum(stored for _, stored in self._stored) + size > BYTES_A_MINUTE:
+            raise Overloaded("too many mails come back")
+        self._stored.append((at, size))
         # As a server does that delivers a mail (RFC 5321 section 4.4): it tells a bounce, which has none, from a reply.
         sender = mail_from[:_ADDRESS_LIMIT].encode("ascii", "replace").translate(None, b"\r\n")
         raw = (b"Return-Path: <%b>\r\n" % sender + body)[:RAW_MOST]
@@ -64,11 +69,3 @@ class ReturnedMails:
                 mail = ReturnedMail(new_id("ret"), now, Via.SMTP, kind, about_id, sender.decode(), raw)
                 await add_returned_mail(tx, mail)
             tx.after_commit(lambda: self._context.wakeups.wake("returned"))
-
-    def _count_bytes(self, size: int) -> None:
-        now = time.monotonic()
-        while self._stored and self._stored[0][0] < now - 60:
-            self._stored.popleft()
-        if sum(stored for _, stored in self._stored) + size > BYTES_A_MINUTE:
-            raise Overloaded("too many mails come back")
-        self._stored.append((now, size))

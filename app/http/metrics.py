@@ -2,9 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -18,7 +18,6 @@ from app.domain.alert import AlertKind
 from app.http.health import PROBLEM
 from app.store import monitoring
 from app.store.heartbeats import Heartbeat, heartbeats_since
-from app.store.monitoring import OutboxDepth
 from app.store.waiting import oldest_waiting_event
 
 router = APIRouter(tags=["health"])
@@ -85,16 +84,6 @@ async def _read_families(context: AppContext) -> list[Metric]:
     )
     for worker in workers:
         beats.add_metric([_worker_label(worker)], (now - worker.at).total_seconds())
-    return [
-        opened,
-        *_outbox(waiting, dead, now),
-        behind,
-        beats,
-        *metrics.restored({_worker_label(worker): worker.metrics for worker in workers}),
-    ]
-
-
-def _outbox(waiting: Sequence[OutboxDepth], dead: Mapping[str, int], now: datetime) -> list[Metric]:
     messages = GaugeMetricFamily(
         "tocsin_outbox_messages",
         "Messages that are not settled, and those that were given up (dead).",
@@ -104,16 +93,22 @@ def _outbox(waiting: Sequence[OutboxDepth], dead: Mapping[str, int], now: dateti
         "tocsin_outbox_oldest_seconds", "Age of the oldest message that is not settled.", labels=["transport"]
     )
     oldest: dict[str, float] = {}
-    for depth_now in waiting:
-        messages.add_metric([depth_now.transport, depth_now.state], depth_now.messages)
-        oldest[depth_now.transport] = max(
-            oldest.get(depth_now.transport, 0.0), (now - depth_now.oldest_at).total_seconds()
-        )
+    for depth in waiting:
+        messages.add_metric([depth.transport, depth.state], depth.messages)
+        age = (now - depth.oldest_at).total_seconds()
+        oldest[depth.transport] = max(oldest.get(depth.transport, 0.0), age)
     for transport, count in dead.items():
         messages.add_metric([transport, "dead"], count)
     for transport, age in oldest.items():
         ages.add_metric([transport], age)
-    return [messages, ages]
+    return [
+        opened,
+        messages,
+        ages,
+        behind,
+        beats,
+        *metrics.restored({_worker_label(worker): worker.metrics for worker in workers}),
+    ]
 
 
 def _worker_label(worker: Heartbeat) -> str:

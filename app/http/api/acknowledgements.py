@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -179,7 +179,9 @@ def _pagerduty_event(document: object) -> OutsideChange | None:
     data = _part(event, "data")
     change = _PAGERDUTY.get(_text(event, "event_type") or "")
     at = _moment(_text(event, "occurred_at"))
-    keys = [_text(data, "incident_key"), *(_text(one, "alert_key") for one in _items(data, "alerts"))]
+    alerts = _part(data, "alerts")
+    listed = alerts[:_KEYS_MOST] if isinstance(alerts, list) else ()
+    keys = [_text(data, "incident_key"), *(_text(one, "alert_key") for one in listed)]
     return _event("PagerDuty", change, keys, at, _text(_part(event, "agent"), "summary"))
 
 
@@ -202,11 +204,6 @@ def _event(
 
 def _part(document: object, name: str) -> object:
     return document.get(name) if isinstance(document, dict) else None
-
-
-def _items(document: object, name: str) -> Iterator[object]:
-    found = _part(document, name)
-    yield from found[:_KEYS_MOST] if isinstance(found, list) else ()
 
 
 def _text(document: object, name: str) -> str | None:

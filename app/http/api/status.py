@@ -208,8 +208,12 @@ class StatusCache:
         async with self.lock:
             kept = self.kept.get((choice, worst))
             if kept is None or not timedelta() <= now - kept.at < KEPT:
-                kept = await _read(context, choice, worst, now)
-                self.kept[choice, worst] = kept
+                async with context.database.read() as tx:
+                    pipeline = await read_pipeline_state(tx, choice.customer_ids)
+                    counts, newest = await count_jobs(tx, choice, now), await newest_report(tx, choice)
+                    has_trouble = any(getattr(counts, state) for state in TROUBLE)
+                    jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []
+                kept = self.kept[choice, worst] = KeptStatus(now, pipeline, counts, newest, jobs)
                 if len(self.kept) > CHOICES_MOST:
                     del self.kept[next(iter(self.kept))]
         return kept
@@ -219,15 +223,6 @@ def status_cache(request: Request) -> StatusCache:
     """Return what this process keeps."""
     cache: StatusCache = request.app.state.status_cache
     return cache
-
-
-async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> KeptStatus:
-    async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx, choice.customer_ids)
-        counts, newest = await count_jobs(tx, choice, now), await newest_report(tx, choice)
-        has_trouble = any(getattr(counts, state) for state in TROUBLE)
-        jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []
-    return KeptStatus(now, pipeline, counts, newest, jobs)
 
 
 @router.get(

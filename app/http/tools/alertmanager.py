@@ -12,7 +12,6 @@ from starlette.routing import Route
 from app.context import AppContext
 from app.core.errors import NotAllowed
 from app.domain.event import Activity
-from app.http.auth import Caller
 from app.http.tools.receive import (
     ANY_METHOD,
     Tool,
@@ -25,9 +24,8 @@ from app.http.tools.receive import (
 )
 from app.intake.accept import Intake
 from app.intake.dialects import alertmanager
-from app.intake.dialects.alertmanager import FindPast, PastAlert
+from app.intake.dialects.alertmanager import PastAlert
 from app.intake.dialects.make_event import attribute_to_sender
-from app.intake.dialects.tool_request import ToolRequest
 from app.store.events import newest_events
 
 TOOL = Tool(alertmanager.TOOL, alertmanager.read)
@@ -54,16 +52,9 @@ async def receive_alerts(request: Request) -> Response:
     except NotAllowed:
         return JSONResponse({"ok": False, "error": "no such key"}, 404)
     body = await read_body(request)
-    find_past = await _past_of(request, caller, tool_request(request, caller, (), body))
-    tool = Tool(TOOL.name, partial(alertmanager.read, find_past=find_past))
-    await store_body(request, tool, caller, body)
-    return JSONResponse({"ok": True})
-
-
-async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> FindPast:
-    """Return how to find the newest stored event of an alert that a request is about."""
+    # The newest stored event of each alert that the request is about.
     intake: Intake = request.app.state.intake
-    found = await intake.read_request(TOOL.name, TOOL.dialect, message, caller.sender)
+    found = await intake.read_request(TOOL.name, TOOL.dialect, tool_request(request, caller, (), body), caller.sender)
     agent_of = caller.sender.agent
     events = [attribute_to_sender(event, TOOL.name, agent_of) for event in found]
     agents = {event.get("agent") or "" for event in events}
@@ -71,8 +62,9 @@ async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> Fi
     context: AppContext = request.app.state.context
     async with context.database.read() as tx:
         newest = await newest_events(tx, caller.sender.customer_id, Activity.OTHER, agents, jobs)
-
-    return _PastAlerts(agent_of, newest)
+    tool = Tool(TOOL.name, partial(alertmanager.read, find_past=_PastAlerts(agent_of, newest)))
+    await store_body(request, tool, caller, body)
+    return JSONResponse({"ok": True})
 
 
 ROUTES = [Route(path, receive_alerts, methods=list(ANY_METHOD)) for path in (_PATH, _PATH + "/{rest:path}")]

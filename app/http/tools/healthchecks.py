@@ -81,7 +81,10 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
     context: AppContext = request.app.state.context
     intake: Intake = request.app.state.intake
     try:
-        agent = await _agent_of(request, caller, job)
+        agent = caller.agent_id
+        if agent is None:  # an enrolment key can name an agent for the first time
+            name = limit_name(request.query_params.get("agent")) or healthchecks.TOOL
+            agent = await intake.let_in(caller.sender, keep_own_names(name, job))
         async with context.database.read() as tx:
             if await is_known_backup(tx, agent, job):
                 return False
@@ -96,15 +99,6 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
         log.warning("a new job could not get its expectation", cause=error.detail)
         return False
     return True
-
-
-async def _agent_of(request: Request, caller: Caller, job: str) -> str:
-    """Return the agent's id; create an agent that an enrolment key names for the first time."""
-    if caller.agent_id is not None:
-        return caller.agent_id
-    intake: Intake = request.app.state.intake
-    name = limit_name(request.query_params.get("agent")) or healthchecks.TOOL
-    return await intake.let_in(caller.sender, keep_own_names(name, job))
 
 
 def _text(status: int, text: str, **headers: str) -> Response:
