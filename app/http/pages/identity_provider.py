@@ -106,7 +106,8 @@ class IdentityProvider:
         if status != _OK or not isinstance(id_token, str):
             raise _refused(f"the provider refuses the code: {status} {str(tokens.get('error', ''))[:100]}")
         claims = await self._check_id_token(id_token, access_token, flow.nonce)
-        if isinstance(access_token, str) and found.userinfo is not None and self._needs_userinfo(claims):
+        needs_userinfo = "email" not in claims or _claim(claims, self._settings.groups_claim) is None
+        if isinstance(access_token, str) and found.userinfo is not None and needs_userinfo:
             status, body = await self._request("GET", found.userinfo, {"authorization": f"Bearer {access_token}"})
             document = _json_object(body) if status == _OK else {}
             if document.get("sub") == claims["sub"]:
@@ -157,9 +158,6 @@ class IdentityProvider:
             raise _refused("the id token has no usable subject")
         return dict(claims)
 
-    def _needs_userinfo(self, claims: Claims) -> bool:
-        return "email" not in claims or _claim(claims, self._settings.groups_claim) is None
-
     def _identity(self, claims: Claims) -> Identity:
         groups = _claim(claims, self._settings.groups_claim)
         listed: Sequence[object] = groups if isinstance(groups, list) else [] if groups is None else [groups]
@@ -186,7 +184,8 @@ class IdentityProvider:
         elif found.sends_secret_in_form:
             form += "&" + urlencode({"client_id": client_id, "client_secret": secret})
         else:
-            headers["authorization"] = _basic(client_id, secret)
+            login = f"{quote_plus(client_id)}:{quote_plus(secret)}"  # RFC 6749 section 2.3.1: form-encoded first
+            headers["authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
         return form.encode(), headers
 
     async def _discover(self) -> _Metadata:
@@ -310,11 +309,6 @@ def _json_object(body: bytes) -> Claims:
     except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
-
-
-def _basic(client_id: str, secret: str) -> str:
-    """Return the header that authenticates a client (RFC 6749 section 2.3.1: both parts are form-encoded first)."""
-    return "Basic " + base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _refused(why: str) -> NotAllowed:

@@ -143,8 +143,19 @@ class ExpectationForm:
 
     def read(self) -> Expectation:
         """Return the expectation that it asks for. Raises BadInput, which says what is wrong."""
-        longest = _minutes(self.longest_min) if self.longest_min else None
-        return _expectation(self.cron, self.zone or "UTC", _minutes(self.grace_min or "60"), longest)
+        longest_min = _minutes(self.longest_min) if self.longest_min else None
+        grace_min = _minutes(self.grace_min or "60")
+        schedule = read_schedule(self.cron[:500])
+        try:
+            time_zone = schedule.time_zone or read_time_zone((self.zone or "UTC")[:64])
+        except ValueError as cause:
+            raise BadInput(f"the time zone {cause}", field="zone") from cause
+        return Expectation(
+            grace=timedelta(minutes=grace_min),
+            cron=schedule.cron,
+            time_zone=time_zone,
+            longest=None if longest_min is None else timedelta(minutes=max(1, longest_min)),
+        )
 
 
 def _form_of(job: Job, customer: Customer) -> ExpectationForm:
@@ -264,21 +275,6 @@ async def post_expect(request: Request, context: Context, who: Administrator, fo
     except TocsinError as cause:
         return back_to(request, form, "", 0, by, trouble=cause.code)
     return back_to(request, form, "saved", 1, by)
-
-
-def _expectation(cron: str, zone: str, grace_min: int, longest_min: int | None) -> Expectation:
-    """Return an expectation as a person wrote it. Raises BadInput, which says what is wrong."""
-    schedule = read_schedule(cron[:500])
-    try:
-        time_zone = schedule.time_zone or read_time_zone(zone[:64])
-    except ValueError as cause:
-        raise BadInput(f"the time zone {cause}", field="zone") from cause
-    return Expectation(
-        grace=timedelta(minutes=grace_min),
-        cron=schedule.cron,
-        time_zone=time_zone,
-        longest=None if longest_min is None else timedelta(minutes=max(1, longest_min)),
-    )
 
 
 def _minutes(text: str) -> int:

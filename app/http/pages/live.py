@@ -122,27 +122,22 @@ def streams_of(request: Request, context: AppContext) -> LiveStreams:
 
 async def _events(request: Request, context: AppContext, who: SignedIn) -> AsyncIterator[str]:
     with streams_of(request, context).opened(who.id, who.customers) as state:
-        async for event in _changes(request, state, who):
-            yield event
-
-
-async def _changes(request: Request, state: LiveState, who: SignedIn) -> AsyncIterator[str]:
-    clock = asyncio.get_running_loop().time
-    until, sent, sent_at = clock() + _STREAM_FOR_S, None, float("-inf")
-    checked_at = clock()
-    yield "retry: 5000\n\n"
-    while clock() < until and not request.app.state.is_stopping():
-        found = sent
-        if clock() - checked_at >= CHECK_SESSION_S:
-            checked_at = clock()
-            if not await _may_still_listen(request, who):
-                return
-        with suppress(TocsinError):  # without a word for a while the page says that it is not live
-            found = await state.announced()
-            if found != sent or clock() - sent_at >= _SAY_EVERY_S:
-                sent, sent_at = found, clock()
-                yield f"event: state\ndata: {found}\n\n"
-        await asyncio.sleep(_LOOK_EVERY_S)
+        clock = asyncio.get_running_loop().time
+        until, sent, sent_at = clock() + _STREAM_FOR_S, None, float("-inf")
+        checked_at = clock()
+        yield "retry: 5000\n\n"
+        while clock() < until and not request.app.state.is_stopping():
+            found = sent
+            if clock() - checked_at >= CHECK_SESSION_S:
+                checked_at = clock()
+                if not await _may_still_listen(request, who):
+                    return
+            with suppress(TocsinError):  # without a word for a while the page says that it is not live
+                found = await state.announced()
+                if found != sent or clock() - sent_at >= _SAY_EVERY_S:
+                    sent, sent_at = found, clock()
+                    yield f"event: state\ndata: {found}\n\n"
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _may_still_listen(request: Request, who: SignedIn) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -179,8 +178,11 @@ async def _show(
     shown = filtered(every, filters)
     customers = _customers(counted, every, filters)
     start = (filters.page - 1) * CUSTOMERS_SHOWN
+    on_page = customers[start : start + CUSTOMERS_SHOWN]
+    today = context.clock().astimezone(viewer.zone).date()
+    days = filters.days if filters.days in (14, 30, 90) else 30
     async with context.database.read() as tx:
-        rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], filters.days, context, viewer.zone)
+        strips = await customer_days(tx, [one.id for one in on_page], today, days)
         quotes = await read_quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
     return render(
         request,
@@ -199,7 +201,7 @@ async def _show(
         quotes=quotes,
         stuck=stuck,
         relays=[(relay, _word_of_relay(relay, context.clock())) for relay in state.relays],
-        rows=rows,
+        rows=[CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in on_page],
         customers=len(counted),
         matching=len(customers),
         rest=max(0, len(customers) - start - CUSTOMERS_SHOWN),
@@ -240,7 +242,8 @@ def filtered(every: Overview, filters: NowFilters) -> Overview:
 
 def _customers(counted: Sequence[CustomerCounts], every: Overview, filters: NowFilters) -> list[CustomerCounts]:
     """Return the customers that are asked for, worst first."""
-    with_problem = {one.alert.customer_id for one in _alerts(every) if filters.fits(one)}
+    alerts = [one for problem in (*every.problems, *every.silenced) for one in problem.alerts]
+    with_problem = {one.alert.customer_id for one in [*alerts, *every.unclear] if filters.fits(one)}
     wanted = filters.q.casefold()
     found = [
         one
@@ -252,19 +255,6 @@ def _customers(counted: Sequence[CustomerCounts], every: Overview, filters: NowF
     ]
     worst = lambda one: (-one.counts.failed, -one.counts.missed, -one.counts.overrun, -one.counts.warning)  # noqa: E731
     return sorted(found, key=worst)
-
-
-def _alerts(every: Overview) -> list[NamedAlert]:
-    return [one for problem in (*every.problems, *every.silenced) for one in problem.alerts] + list(every.unclear)
-
-
-async def _rows(
-    tx: ReadTx, customers: Sequence[CustomerCounts], days: int, context: AppContext, zone: ZoneInfo
-) -> list[CustomerRow]:
-    today = context.clock().astimezone(zone).date()
-    length = days if days in (14, 30, 90) else 30
-    strips = await customer_days(tx, [one.id for one in customers], today, length)
-    return [CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in customers]
 
 
 async def read_quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[UnclearQuote]:

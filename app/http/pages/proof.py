@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -127,8 +126,13 @@ async def show_mail(context: Context, who: SignedInPerson, message_id: Id) -> Re
 
     By those, somebody who may only read could acknowledge and silence in the name of the recipient.
     """
-    mail = await _read_mail(context, who, message_id)
-    body = mail.get_body(("html", "plain")) if mail is not None else None
+    async with context.database.read() as tx:
+        message = await MESSAGES.get(tx, message_id)
+        if not who.sees(message.customer_id):
+            raise NotFound(f"there is no message {message_id}")
+        bodies = await bodies_of(tx, message_id)
+    raw = None if bodies is None else bodies.mail
+    body = None if raw is None else message_from_bytes(raw, policy=policy.default).get_body(("html", "plain"))
     content = without_tokens(body.get_content()) if body is not None else ""
     if body is not None and body.get_content_type() == "text/plain":
         return _framed(PlainTextResponse(content))
@@ -144,17 +148,6 @@ async def get_log(context: Context, who: SignedInPerson, event_id: Id) -> PlainT
         raise NotFound(f"there is no event {event_id}")
     headers = {"Content-Disposition": f'attachment; filename="{event_id}.log"', "X-Content-Type-Options": "nosniff"}
     return PlainTextResponse(event.log or "", headers=headers)
-
-
-async def _read_mail(context: Context, who: SignedIn, message_id: str) -> EmailMessage | None:
-    async with context.database.read() as tx:
-        message = await MESSAGES.get(tx, message_id)
-        if not who.sees(message.customer_id):
-            raise NotFound(f"there is no message {message_id}")
-        bodies = await bodies_of(tx, message_id)
-    if bodies is None or bodies.mail is None:
-        return None
-    return message_from_bytes(bodies.mail, policy=policy.default)
 
 
 def _framed(answer: Response) -> Response:

@@ -3,7 +3,7 @@
 A form sends what a body of the API would have, so both are checked by the same models (http/api), with the same texts and bounds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -111,7 +111,12 @@ def read_values(kind: RoutedKind, form: FormData, zone: ZoneInfo) -> Values:
     values |= {name: _number(name, text_of(form, name).strip()) for name in kind.numbers}
     values = {name: value for name, value in values.items() if value != "" or name in ("name", "comment")}
     if kind.has_matchers:
-        values["matchers"] = _matchers(form)
+        rows = zip(form.getlist("m_field"), form.getlist("m_test"), form.getlist("m_value"), strict=False)
+        values["matchers"] = [
+            {"field": str(field).strip(), "test": str(test), "value": str(value).strip()}
+            for field, test, value in list(rows)[:_MATCHERS_MOST]
+            if str(field).strip()
+        ]
     if kind.has_recipients:
         values["recipients"] = [str(one) for one in form.getlist("recipient")]
     if kind.name == "recipients":
@@ -169,15 +174,6 @@ def _number(name: str, text: str) -> object:
         return int(number) if number == int(number) else number
     except (ValueError, OverflowError):  # no number, or `nan` or `inf`
         return text
-
-
-def _matchers(form: FormData) -> Sequence[Values]:
-    rows = zip(form.getlist("m_field"), form.getlist("m_test"), form.getlist("m_value"), strict=False)
-    return [
-        {"field": str(field).strip(), "test": str(test), "value": str(value).strip()}
-        for field, test, value in list(rows)[:_MATCHERS_MOST]
-        if str(field).strip()
-    ]
 
 
 def _moment(text: str, zone: ZoneInfo) -> str:

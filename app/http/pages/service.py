@@ -23,7 +23,7 @@ from app.domain.person import Role
 from app.domain.retention import Retention
 from app.http.api.dependencies import Context
 from app.http.api.recipients import tested_address
-from app.http.api.transports import TransportOut, configured_transports, read_transports
+from app.http.api.transports import configured_transports, read_transports
 from app.http.health import COMPOSED_WITHIN, check_service
 from app.http.metrics import ALIVE
 from app.http.pages.doctor_texts import COULD_NOT_RUN, NOTHING_WRONG
@@ -173,9 +173,18 @@ async def _page(
 ) -> HTMLResponse:
     now = context.clock()
     checks = await check_service(context, getattr(request.app.state, "stopped", None))
-    queues = await _read_queues(context, now)
+    async with context.database.read() as tx:
+        queues = Queues(
+            await oldest_waiting_event(tx),
+            await overdue_notices(tx, now - COMPOSED_WITHIN),
+            await outbox_depth(tx),
+            await heartbeats_since(tx, now - ALIVE),
+            await current_retention(tx, context.settings),
+        )
+        of_recipients = {to.transport for one in await all_recipients(tx) for to in one.transports}
     transports = await read_transports(context)
-    in_use = await _in_use(context, transports)
+    used = {one.transport for one in transports if one.last_test or one.trouble or one.waiting or one.mail_times}
+    in_use = {*context.settings.mail_transports, *of_recipients, *used}
     return render(
         request,
         context,
@@ -198,25 +207,6 @@ async def _page(
         doctor=doctor,
         test=test,
     )
-
-
-async def _in_use(context: AppContext, transports: Sequence[TransportOut]) -> set[str]:
-    """Return the transports that are set up, that a recipient has, or that were tested or used."""
-    async with context.database.read() as tx:
-        of_recipients = {to.transport for one in await all_recipients(tx) for to in one.transports}
-    used = {one.transport for one in transports if one.last_test or one.trouble or one.waiting or one.mail_times}
-    return {*context.settings.mail_transports, *of_recipients, *used}
-
-
-async def _read_queues(context: AppContext, now: datetime) -> Queues:
-    async with context.database.read() as tx:
-        return Queues(
-            await oldest_waiting_event(tx),
-            await overdue_notices(tx, now - COMPOSED_WITHIN),
-            await outbox_depth(tx),
-            await heartbeats_since(tx, now - ALIVE),
-            await current_retention(tx, context.settings),
-        )
 
 
 def _disks(settings: Settings) -> list[DiskRoom]:

@@ -150,10 +150,7 @@ def _parts(text: str, texts: NullTranslations, patterns: Patterns) -> str | Mark
                 (cost + len(part) + 1, (*before, _marked(part))) if known is None else (cost, (*before, known))
             )
         best.append(min(found, key=lambda one: (one[0], -len(one[1]))))
-    return _joined(best[-1][1])
-
-
-def _joined(parts: tuple[str | Markup, ...]) -> str | Markup:
+    parts = best[-1][1]
     if any(isinstance(part, Markup) for part in parts):
         return Markup(_BETWEEN).join(parts)  # noqa: S704  (a sign of ours; the parts are escaped)
     return _BETWEEN.join(parts)
