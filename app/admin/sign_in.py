@@ -16,7 +16,6 @@ from app.core.ids import new_id
 from app.core.log import log
 from app.core.networks import sender_of
 from app.core.passwords import Passwords
-from app.core.secret import Secret
 from app.domain.console_link import PURPOSE, read_console_link
 from app.domain.one_time_link import LinkPurpose, OneTimeLink
 from app.domain.person import Person
@@ -139,7 +138,15 @@ async def prove_by_password(
 
 
 async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser) -> Person:
-    subjects = _subjects(context.secret, tried, browser.address)
+    email, sender = tried.email.strip().lower()[:500], sender_of(browser.address or "")
+    # Under what a try is counted, each with how many are free.
+    if tried.known_browser is not None:
+        subjects = {context.secret.hash_key(f"browser:{tried.known_browser}:{email}"): FREE}
+    else:
+        subjects = {
+            context.secret.hash_key(f"pair:{sender}:{email}"): FREE,
+            context.secret.hash_key(f"address:{sender}"): FREE_OF_ADDRESS,
+        }
     async with context.database.read() as tx:  # who is refused must not keep those waiting who write
         await _refuse_too_fast(tx, subjects, context.clock())
     async with context.database.write() as tx:
@@ -173,18 +180,6 @@ async def _refuse_too_fast(tx: ReadTx, subjects: Mapping[str, int], now: datetim
             refused = TooManyTries("too many tries from here: wait a little, then try again")
             refused.retry_after = max(1, round((until - now).total_seconds()))
             raise refused
-
-
-def _subjects(secret: Secret, tried: PasswordTry, address: str | None) -> Mapping[str, int]:
-    """Return under what a try is counted, each with how many are free."""
-    email = tried.email.strip().lower()[:500]
-    if tried.known_browser is not None:
-        return {secret.hash_key(f"browser:{tried.known_browser}:{email}"): FREE}
-    sender = sender_of(address or "")
-    return {
-        secret.hash_key(f"pair:{sender}:{email}"): FREE,
-        secret.hash_key(f"address:{sender}"): FREE_OF_ADDRESS,
-    }
 
 
 def _over() -> NotFound:

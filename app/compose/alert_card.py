@@ -167,6 +167,15 @@ def card_of(view: AlertView, base_url: str, log_lines: int, answer: AnswerUrl | 
     log_for_hint = phrases.tail(view.log_tail or "", 20, 2048) if is_down else ()
     is_agent = view.job is None or view.alert.kind is AlertKind.AGENT_SILENT
     customer = phrases.one_line(view.customer, _SHORT)
+    answers: tuple[tuple[str, str], ...] = ()
+    if answer is not None and asks:
+        address = answer(view.alert.id)
+        # Each opens a page whose button acts: programs that scan mails open links too.
+        answers = (
+            ("Acknowledge", address),
+            ("Silence for 4 h", f"{address}?silence=4h"),
+            ("Silence until tomorrow", f"{address}?silence=morning"),
+        )
     return AlertCard(
         state=state_of(view),
         tone=_TONES[view.alert.kind] if is_down else "ok" if state_of(view) == OK_AGAIN else "none",
@@ -184,17 +193,8 @@ def card_of(view: AlertView, base_url: str, log_lines: int, answer: AnswerUrl | 
         log=log,
         unclear=unclear,
         links=_links(view, base_url),
-        answers=_answers(answer(view.alert.id)) if answer is not None and asks else (),
+        answers=answers,
         reason=phrases.one_line(view.reason, 200),
-    )
-
-
-def _answers(address: str) -> tuple[tuple[str, str], ...]:
-    """Return the links by which the reader answers. Each opens a page whose button acts: programs that scan mails open links too."""
-    return (
-        ("Acknowledge", address),
-        ("Silence for 4 h", f"{address}?silence=4h"),
-        ("Silence until tomorrow", f"{address}?silence=morning"),
     )
 
 

@@ -15,7 +15,7 @@ from app.domain.canary import AGAIN_AFTER, RELAYED, Canary, Way, day_of, fingerp
 from app.domain.message import Bodies, Message
 from app.domain.notice import URGENCY_CANARY
 from app.domain.own_address import PURPOSE, AddressKind, sign_address
-from app.domain.relay import Relay, unfit
+from app.domain.relay import unfit
 from app.domain.summary_numbers import PURPOSE as NUMBERS
 from app.domain.summary_numbers import sign_numbers
 from app.store import canaries, outbox, relays
@@ -89,8 +89,9 @@ async def _ways(tx: ReadTx, settings: Settings, key: bytes, now: datetime) -> li
     for relay in await relays.all_relays(tx):
         if relay.seen_at is None or unfit(relay, await relays.oldest_for(tx, relay), now) is not None:
             continue
-        facts = _facts(settings, RELAYED) | _facts_of(relay)
-        ways.append(Way(RELAYED, f"relay {relay.name}", relay.customer_id, fingerprint_of(key, facts), relay.id))
+        reported = {name: str(relay.heartbeat.get(name, "")) for name in ("version", "host", "client", "profile")}
+        fingerprint = fingerprint_of(key, _facts(settings, RELAYED) | reported)
+        ways.append(Way(RELAYED, f"relay {relay.name}", relay.customer_id, fingerprint, relay.id))
     return ways
 
 
@@ -98,11 +99,6 @@ def _facts(settings: Settings, transport: str) -> dict[str, str]:
     """Return the settings that decide how mails leave by a transport."""
     found = settings.plain_values("mail_from", "bounce_address", "mailbox_url", *_SETTINGS_OF[transport])
     return {name: value for name, value in found.items() if name not in _NO_CHANGE}
-
-
-def _facts_of(relay: Relay) -> dict[str, str]:
-    """Return what a relay reports of the way in which it sends."""
-    return {name: str(relay.heartbeat.get(name, "")) for name in ("version", "host", "client", "profile")}
 
 
 async def _occasion(tx: ReadTx, way: Way, day: date, now: datetime) -> str | None:

@@ -107,7 +107,8 @@ def _text_line(name: str, text: str) -> str:
 
     The standard library (Python 3.11) encodes word by word, and a subject with non-ASCII words gains or loses spaces.
     """
-    line = _one_safe_line(text)
+    # Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later.
+    line = phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
     if not line.isascii():
         line = Header(line, "utf-8", header_name=name).encode(linesep=SMTP.linesep)
     return f"{name}: {line}\r\n"
@@ -126,11 +127,6 @@ def _other_line(name: str, value: str) -> str:
             return f"{name}: {value}\r\n"
     folded: str = _ASCII.fold(*_ASCII.header_store_parse(name, value))
     return folded
-
-
-def _one_safe_line(text: str) -> str:
-    """Return one line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later."""
-    return phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
 
 
 def _thread_index(conversation: Conversation, date: datetime, *, is_first: bool) -> str:

@@ -56,7 +56,13 @@ class MailSetup:
         if self._dialog.may_ask:
             typer.echo("Each answer is tested at once. Ctrl-C leaves the settings as they are.")
         self._to = self._dialog.ask("to", "Mail address that alerts go to", self._settings.admin_email, _wrong_address)
-        suggestion = self._suggest()
+        try:
+            resolver = None if self._dns_server is None else read_name_server(self._dns_server)
+        except ValueError:
+            raise BadInput("--dns-server: must be an address, or address:port") from None
+        domain = self._to.rpartition("@")[2]
+        suggestion = suggest(domain, asyncio.run(look_up(domain, resolver)))
+        typer.echo(f"  {suggestion.why}.")
         system = MailSystem(
             self._dialog.choose("system", "Which mail system sends your mail?", list(TITLES.items()), suggestion.system)
         )
@@ -84,16 +90,6 @@ class MailSetup:
         way = self._send_until_accepted(way)
         self._ask_arrival()
         self._write(self._with_old_servers(way))
-
-    def _suggest(self) -> Suggestion:
-        domain = self._to.rpartition("@")[2]
-        try:
-            resolver = None if self._dns_server is None else read_name_server(self._dns_server)
-        except ValueError:
-            raise BadInput("--dns-server: must be an address, or address:port") from None
-        suggestion = suggest(domain, asyncio.run(look_up(domain, resolver)))
-        typer.echo(f"  {suggestion.why}.")
-        return suggestion
 
     def _send_until_accepted(self, way: MailWay) -> MailWay:
         from app.cli.send_test import record_trial, try_transport  # noqa: PLC0415  (takes a second, which the first question need not wait)

@@ -33,7 +33,16 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
         else:
             created = client.call("POST", "/v1/relays", json={"name": name})
             relay, setup = created["id"], created["setup"]
-        _show_lines(dialog, setup)
+        programs = {program["file"]: program for program in setup["programs"]}
+        if not programs:
+            raise TocsinError("this service has no program for the relay: docs/mapi.md says how to build it")
+        choices = [(file, program["suits"]) for file, program in programs.items()]
+        file = choices[0][0]
+        if len(choices) > 1:
+            file = dialog.choose("program", "Which Outlook is it?", choices, file)
+        typer.echo("Paste these two lines into PowerShell on that host, as administrator:\n")
+        for line in programs[file]["lines"]:
+            typer.echo(f"{line}\n")
         if not settings.public_url.startswith("https://"):
             typer.echo(
                 f"! The lines contain the address {settings.public_url}, but the relay needs an https address that its host reaches: set TOCSIN_BASE_URL."
@@ -46,19 +55,6 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
         _send_test(client, relay, address)
         if dialog.confirm(f"Did the mail arrive at {address}?", default=True):
             _use_outlook(dialog, client, address)
-
-
-def _show_lines(dialog: Dialog, setup: dict[str, Any]) -> None:
-    programs = {program["file"]: program for program in setup["programs"]}
-    if not programs:
-        raise TocsinError("this service has no program for the relay: docs/mapi.md says how to build it")
-    choices = [(file, program["suits"]) for file, program in programs.items()]
-    file = (
-        choices[0][0] if len(choices) == 1 else dialog.choose("program", "Which Outlook is it?", choices, choices[0][0])
-    )
-    typer.echo("Paste these two lines into PowerShell on that host, as administrator:\n")
-    for line in programs[file]["lines"]:
-        typer.echo(f"{line}\n")
 
 
 def _send_test(client: ApiClient, relay: str, address: str) -> None:

@@ -26,8 +26,11 @@ def chat_text(body: bytes, ended: Mapping[str, datetime]) -> tuple[str, str, str
         alerts = read_alerts(body, ended)
     except BadDocument:
         return _other(body)
-    # The title already says what one alert is about: many services show both, one above the other.
-    lines = [_line(one) for one in alerts[:_MOST]] if len(alerts) > 1 else [_rest(alerts[0])]
+    first = alerts[0]
+    lines = [_line(one) for one in alerts[:_MOST]]
+    if len(alerts) == 1:  # the title already says what it is about: many services show both, one above the other
+        message = "" if first.is_over else one_line(first.fields["message"], _LONGEST)
+        lines = [f"{message}\n{first.fields['url']}".strip()]
     if len(alerts) > _MOST:
         lines.append(f"… and {len(alerts) - _MOST} more")
     if all(one.is_over for one in alerts):
@@ -38,7 +41,6 @@ def chat_text(body: bytes, ended: Mapping[str, datetime]) -> tuple[str, str, str
             if any(one.fields["severity"] in ("critical", "error") for one in alerts if not one.is_over)
             else "warning"
         )
-    first = alerts[0]
     title = (
         f"{_mark(first)} {_name(first)}: {_state(first)}"
         if len(alerts) == 1
@@ -63,12 +65,6 @@ def _other(body: bytes) -> tuple[str, str, str]:
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise BadDocument("the message is no document of ours") from cause
     return f"{_SUMMARY} {subject}", subject, "success" if kind == "summary" and not data.get("failed") else "info"
-
-
-def _rest(alert: DocumentAlert) -> str:
-    """Return what the title does not say."""
-    message = "" if alert.is_over else one_line(alert.fields["message"], _LONGEST)
-    return f"{message}\n{alert.fields['url']}".strip()
 
 
 def _line(alert: DocumentAlert) -> str:

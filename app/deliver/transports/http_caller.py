@@ -133,7 +133,11 @@ class HttpCaller:
             case 2:
                 return Sent(code, words)
             case 3:
-                target = _target(answer) if is_shown else f"an address; {_NOT_SHOWN}"
+                target = f"an address; {_NOT_SHOWN}"
+                if is_shown:  # the host only: the path is mostly that of our request
+                    target = answer.headers.get("location", "nothing")
+                    is_elsewhere = "://" in target or target == "nothing"
+                    target = shown_address(target) if is_elsewhere else "another path of the same host"
                 return Permanent(code, evidence("redirects are not followed; this one points to " + target))
             case _:
                 return Permanent(code, words)
@@ -182,12 +186,6 @@ def _without_cut_secret(words: str, secrets: Collection[str]) -> str:
             if words.endswith(secret[:length]):
                 return words[:-length] + MASK
     return words
-
-
-def _target(answer: PostAnswer) -> str:
-    """Return where a redirect points to: the host, because the path is mostly that of our request."""
-    target = answer.headers.get("location", "nothing")
-    return shown_address(target) if "://" in target or target == "nothing" else "another path of the same host"
 
 
 def _is_from(sender: str, is_shown: Callable[[IpAddress], bool]) -> bool:

@@ -69,7 +69,7 @@ class WebhookTransport:
         try:
             # In a thread, and one after the other: a template may take half a second of CPU, in which nothing else would be sent
             with cancelled_is_unsent():
-                if _has_template(parcel):
+                if isinstance(parcel.options, WebhookOptions) and parcel.options.template is not None:
                     async with self._rendering:
                         request, failed = await asyncio.to_thread(self._request, parcel)
                 else:
@@ -107,10 +107,6 @@ class WebhookTransport:
             "webhook-signature": sign(secret, message_id, timestamp, body),
         }
         return ProgramRequest(parcel.address, headers, body, tuple(secrets)), failed
-
-
-def _has_template(parcel: Parcel) -> bool:
-    return isinstance(parcel.options, WebhookOptions) and parcel.options.template is not None
 
 
 def _body(parcel: Parcel, message_id: str, options: WebhookOptions) -> tuple[bytes, str, str]:
