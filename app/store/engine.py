@@ -9,8 +9,9 @@ import contextlib
 import fcntl
 import os
 import socket
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from app.store.writer_queue import WriterQueue
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 IS_CLEAN = "is_clean"  # in the info of a connection: whoever used it last has ended its transaction
+DEFERRED = "deferred"  # there too: changes that are run before the next statement (store/transactions.py)
 PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
 # A host that lost power sends nothing more, and a query would wait for its answer for ever: it counts as dead after a minute.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -160,11 +162,25 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401
+        if DEFERRED in connection.info:  # it begins with what was deferred
+            return
         # Directly in the driver: one thread switch instead of three for each transaction.
         driver = connection.connection.dbapi_connection
         driver.run_async(lambda raw: raw.execute_fetchall("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def run_deferred(connection: Any, *_: object) -> None:  # noqa: ANN401
+        if deferred := connection.info.get(DEFERRED):
+            acts = deferred[:]
+            deferred.clear()
+            connection.connection.dbapi_connection.run_async(lambda raw: raw._execute(_run_each, acts, raw._connection))  # noqa: SLF001
+
     return engine
+
+
+def _run_each(acts: Iterable[Callable[[sqlite3.Connection], object]], connection: sqlite3.Connection) -> None:
+    for act in acts:
+        act(connection)
 
 
 def reserve_of(settings: Settings) -> Reserve | None:
