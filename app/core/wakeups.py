@@ -28,6 +28,8 @@ class Wakeups:
     edits: asyncio.Event = field(default_factory=asyncio.Event)  # those that leave something to do
     for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # set with `messages`, for relays that wait
     transports: set[str] = field(default_factory=set)  # for which this process has just stored messages
+    sent_here: frozenset[str] = frozenset()  # the transports by which this process sends
+    is_any_due: bool = True  # whether messages of other transports than those above may be due
     far: Callable[[str], None] | None = None
     are_heard: bool = True
 
@@ -43,9 +45,15 @@ class Wakeups:
             self.far(stage)
 
     def wake_transports(self, names: Iterable[str]) -> None:
-        """Wake the delivery of these transports, for which messages were stored. It need not ask first for which any are due."""
-        self.transports.update(names)
-        self.wake("messages")
+        """Wake the delivery of these transports, for which messages were stored. It need not ask first for which any are due.
+
+        Other processes are woken only for what this one does not send itself.
+        """
+        named = set(names)
+        if not named <= self.sent_here:
+            self.wake("messages")
+        self.transports |= named
+        self.messages.set()
 
     def wake_here(self, stage: str) -> None:
         """Wake only this process."""
@@ -53,6 +61,7 @@ class Wakeups:
         if stage in waiting:
             waiting[stage].set()
         if stage == "messages":
+            self.is_any_due = True
             self.for_relays.set()
 
     def wake_all_here(self, *, are_heard: bool) -> None:

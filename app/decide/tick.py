@@ -140,7 +140,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
                 break
         seconds = round(time.perf_counter() - began, 4)
         if notices:
-            tx.after_commit(lambda: context.wakeups.wake("notices"))
+            tx.after_commit(lambda: context.wakeups.wake_here("notices"))  # this process composes: no other need look
     decided_at = context.clock()
     seconds_passed = metrics.STAGE_SECONDS.labels("received_to_decided")
     for event in batch.decided:

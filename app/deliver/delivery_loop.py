@@ -59,13 +59,20 @@ async def run(
             least = most = fixed
         loops[name] = TransportLoop(context, name, transport, holder, least, most)
 
+    looked_at = float("-inf")
+
     async def wake_loops_with_due_messages() -> bool | Idle:
         """Ask once for all loops. Three that each began a transaction to find nothing cost more than the message of a fourth."""
-        now, idle = context.clock(), context.wakeups.idle
-        named = context.wakeups.transports & loops.keys()
-        context.wakeups.transports.clear()
+        nonlocal looked_at
+        now, idle, wakeups = context.clock(), context.wakeups.idle, context.wakeups
+        named, may_more_be_due = wakeups.transports & loops.keys(), wakeups.is_any_due
+        wakeups.transports.clear()
         for name in named:
             loops[name].look()
+        if named and not may_more_be_due and asyncio.get_running_loop().time() - looked_at < POLL_S:
+            return False  # what falls due meanwhile is asked for within the same time again
+        looked_at = asyncio.get_running_loop().time()
+        wakeups.is_any_due = False
         await asyncio.sleep(0)  # they begin at once: 0.5 ms earlier than after the answer about all
         async with context.database.read() as tx:
             due = await outbox.transports_with_due(tx, list(loops), now)
@@ -77,6 +84,7 @@ async def run(
             return False
         return Idle(idle) if is_idle else False
 
+    context.wakeups.sent_here = frozenset(loops)
     try:
         async with asyncio.TaskGroup() as group:
             for loop in loops.values():
@@ -90,6 +98,7 @@ async def run(
                 longest_pause=_LONGEST_PAUSE_S,
             )
     finally:
+        context.wakeups.sent_here = frozenset()
         await asyncio.gather(*(transport.close() for transport in transports.values()))
 
 
