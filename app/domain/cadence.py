@@ -73,7 +73,8 @@ def propose(seen: Sequence[RunTimes], zones: Iterable[str], per_day: Sequence[in
     began = [run.began for run in kept]
     fits = [fit for zone in dict.fromkeys(zones) if (fit := fit_cron(began, usual_gap(began), zone))]
     best = max(fits, key=lambda fit: (len(fit.behind), -fit.spread), default=None)  # of equals, the first
-    for made in (_as_cron(best, kept) if best else None, _as_period(kept, per_day)):
+    cron, period = _as_cron(best, kept) if best else None, _as_period(kept, per_day)
+    for made in (period, cron) if best and _may_leave(best, kept) else (cron, period):
         if made is not None and _would_have_held(made, kept):
             # Surely too long, where enough runs reported both ends: three times the longest, one hour at least.
             lasted = [run.lasted for run in kept if run.lasted is not None]
@@ -105,6 +106,25 @@ def _as_cron(fit: CronFit, kept: Sequence[RunTimes]) -> Expectation:
     span = kept[-1].began - kept[0].began
     grace = late + max(_least_grace(gap), fit.spread)
     return Expectation(grace=_rounded_up(grace) + _unseen_rest(span, gap), cron=fit.cron, time_zone=fit.zone)
+
+
+def _may_leave(fit: CronFit, kept: Sequence[RunTimes]) -> bool:
+    """Return whether the runs may be those of a timer that counts from its last run, and so may soon come later than the cron allows.
+
+    A weekly timer that varies by some hours keeps to a time of day for weeks by chance. One gap in ten may be an exception.
+    """
+    gaps = sorted(later.reported - earlier.reported for earlier, later in pairwise(kept))
+    exceptions, usual = len(gaps) // _ENOUGH_TO_SKIP_ONE, gaps[len(gaps) // 2]
+    longest, shortest = gaps[-1 - exceptions], gaps[exceptions]
+    if usual < _DAY * 0.9:
+        return False
+    whole_days = round(usual / _DAY) * _DAY
+    # A month has 28 to 31 days, and working days have a rest: no timer has such gaps.
+    if longest > usual * 1.1 or shortest < usual * 0.9 or max(longest - whole_days, whole_days - shortest) > _DAY / 2:
+        return False
+    if len(kept) - len(fit.behind) > len(kept) // _ENOUGH_TO_SKIP_ONE:
+        return True  # it has left the times already
+    return longest - whole_days + (longest - shortest) > max(_least_grace(usual), fit.spread)
 
 
 def _as_period(kept: Sequence[RunTimes], per_day: Sequence[int]) -> Expectation | None:

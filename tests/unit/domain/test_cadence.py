@@ -91,6 +91,34 @@ def test_a_timer_without_a_time_of_day_is_expected_by_its_period(period_s: int, 
     check(moments, 5, BERLIN, timedelta(seconds=period_s * 1.05))
 
 
+WEEKLY_TIMERS = {  # hours by which each run came later or earlier than exactly a week after the one before
+    "whose last run came late": [1, 0, 4, 7, 7],
+    "whose first runs wander": [1, 4, -1, 7, 5],
+    "that came early at last": [-2, 2, -2, 4, -2, 1, 3, 4, 1, 2],
+    "of somewhat less than a week": [2, -1, 2, -2, -5, -1],
+}
+
+
+@pytest.mark.parametrize("name", WEEKLY_TIMERS)
+def test_a_weekly_timer_that_drifts_is_expected_by_its_period(name: str) -> None:
+    """For five weeks it may keep to a time of day by chance; as a cron, its next run would be reported missed, although it came."""
+    moments = [datetime(2026, 1, 28, 7, 25, tzinfo=UTC)]
+    for hours in WEEKLY_TIMERS[name]:
+        moments.append(moments[-1] + timedelta(days=7, hours=hours))
+    check(moments, 5, BERLIN, timedelta(days=7, hours=8))
+    found = learned(moments, BERLIN)
+    assert found is not None
+    assert found.cron is None
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(minutes=90)])
+def test_a_weekly_job_at_a_time_of_day_stays_a_cron_if_it_varies_by_minutes(late: timedelta) -> None:
+    moments = slots_of("0 4 * * 0", BERLIN, daily(1)[0], 12)
+    found = learned([slot + late * (number * 5 % 7 / 7) for number, slot in enumerate(moments)], BERLIN)
+    assert found is not None
+    assert found.cron is not None
+
+
 @settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)), max_size=40))  # noqa: DTZ001
 def test_any_runs_lead_to_a_valid_proposal_or_none(moments: list[datetime]) -> None:
