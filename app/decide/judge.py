@@ -26,7 +26,7 @@ from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
 from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_name_of, outcome_of
-from app.domain.job import Job, history_order, overrun_since, restore_state
+from app.domain.job import Job, history_order, late_failure_at, overrun_since, restore_state
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
@@ -178,6 +178,8 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
             f.after = restore_state(f.after, history)
         if f.late_failure is not None and not await _hides_behind(tx, f, f.late_failure):
             f.late_failure = None
+        if f.late_failure is not None or f.before.late_failure_at is not None:
+            f.after = replace(f.after, late_failure_at=late_failure_at(f.after, f.fresh, f.late_failure))
     maybe_running = [f for f in folded if f.before.running_since or any(run.outcome is None for run in f.runs)]
     # A run that ended settles those that began before it; what is still open then shows whether the job is running.
     ends = {f.after.id: (f.before.last_finished_at, f.after.last_finished_at) for f in maybe_running if f.ended}

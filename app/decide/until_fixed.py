@@ -49,4 +49,4 @@ def is_well_again(before: Job, after: Job) -> bool:
 
 def _is_in_trouble(job: Job) -> bool:
     is_unproven = job.unclear_at is not None or job.overrun_since is not None
-    return is_unproven or job.state in (JobState.FAILED, JobState.MISSED)
+    return is_unproven or job.late_failure_at is not None or job.state in (JobState.FAILED, JobState.MISSED)

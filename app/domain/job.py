@@ -4,7 +4,7 @@ The state is a function of the set of ended runs, ordered by their end. `apply_r
 `restore_state` makes the same state from a few facts about the history, which cost the same however long it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,7 +41,8 @@ class Job:
     `told_expectation` and `told_at`: what its tool announced last, and when. `dismissed_at`: when an administrator decided that
     the job need not run; without an expectation of an administrator, it is then not expected at all.
     `unclear_at`: when its newest unclear run ended, unless a run proved something since. `overrun_since`: when a run began
-    that takes too long, until none does and something is proven since.
+    that takes too long, until none does and something is proven since. `late_failure_at`: when a failure ended after which nothing good
+    came, although a run with the same or a later time ended well.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Job:
     running_since: datetime | None = None
     overrun_since: datetime | None = None
     unclear_at: datetime | None = None
+    late_failure_at: datetime | None = None
     last_outcome: RunOutcome | None = None
     last_finished_at: datetime | None = None
     last_success_at: datetime | None = None
@@ -180,6 +182,19 @@ def overrun_since(job: Job, hangs_since: datetime | None, proven_until: datetime
     """
     since = job.overrun_since or hangs_since
     if hangs_since is None and since is not None and proven_until is not None and proven_until >= since:
+        return None
+    return since
+
+
+def late_failure_at(job: Job, fresh: Sequence[Run], late_failure: Run | None) -> datetime | None:
+    """Return the job's new `late_failure_at`, after the runs that ended just now and, if there is one, a late failure among them.
+
+    A failure that is counted in a row is no late one. A good end with a time after that of the failure ends it, as it closes its alert.
+    """
+    if late_failure is not None and not job.failures_in_row:
+        return late_failure.ended_at
+    since, good = job.late_failure_at, ROW_ENDED_BY[RunOutcome.FAILURE]
+    if since is not None and any(r.outcome in good and r.ended_at is not None and r.ended_at >= since for r in fresh):
         return None
     return since
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Float,
     Integer,
@@ -51,7 +50,12 @@ from app.store.transactions import ReadTx
 from app.store.waiting import oldest_waiting_event
 
 Moment = datetime | ColumnElement[datetime]  # a time, or the parameter of a prepared statement
-_IS_WELL = and_(jobs.c.state == JobState.OK.value, jobs.c.unclear_at.is_(None), jobs.c.overrun_since.is_(None))
+_IS_WELL = and_(
+    jobs.c.state == JobState.OK.value,
+    jobs.c.unclear_at.is_(None),
+    jobs.c.overrun_since.is_(None),
+    jobs.c.late_failure_at.is_(None),
+)
 # An agent that nobody approved must not add to what looks well, and its trouble is reported all the same. The job under which lost
 # canaries are reported is shown while mail is lost, and does not count as a backup afterwards.
 IS_COUNTED = and_(
@@ -93,7 +97,7 @@ def state_now(at: datetime) -> ColumnElement[str]:
 
 def _state_now(at: Moment, late_since: Moment) -> ColumnElement[str]:
     return _worst_first(
-        failed=jobs.c.failures_in_row > 0,
+        failed=or_(jobs.c.failures_in_row > 0, jobs.c.late_failure_at.is_not(None)),
         decisive=jobs.c.state,
         # A worker that stopped notices nothing: what is late for long must not look well until it runs again.
         is_late=func.coalesce(jobs.c.overdue_at <= late_since, False),
@@ -176,6 +180,7 @@ def _outcome_at(at: Moment, *outcomes: RunOutcome) -> ColumnElement[str | None]:
 
 AT_ONCE = 400  # jobs in one batch: it holds the event loop for a few milliseconds
 SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
+_FAILING_SINCE = func.coalesce(jobs.c.failing_since, jobs.c.late_failure_at)
 _RANK = {state: place for place, state in enumerate(ShownState)}
 TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.UNCLEAR, ShownState.WARNING)
 
@@ -312,7 +317,7 @@ async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -
     rank = case({state.value: place for state, place in _RANK.items()}, value=state_now(now))
     bad = state_now(now).in_([state.value for state in TROUBLE])
     query = _statuses(tx, now, ()).where(*conditions_of(choice, now), may_differ(now), bad)
-    query = query.order_by(rank, jobs.c.failing_since, jobs.c.id).limit(limit)
+    query = query.order_by(rank, _FAILING_SINCE, jobs.c.id).limit(limit)
     return [_read_status(row) for row in await tx.connection.execute(query)]
 
 
@@ -410,7 +415,7 @@ def _chosen(choice: JobChoice) -> list[ColumnElement[bool]]:
 def _statuses(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
     """Return the query of jobs as JobStatus has them."""
 
-    def seconds(moment: Column[datetime]) -> ColumnElement[int]:
+    def seconds(moment: ColumnElement[datetime]) -> ColumnElement[int]:
         if tx.is_sqlite:
             return type_coerce(moment, BigInteger).op("/")(literal(1_000_000, Integer))
         # As a float: the exact numbers of `extract` take several times as long.
@@ -428,10 +433,10 @@ def _statuses(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
         jobs.c.name,
         jobs.c.activity,
         state_now(now),
+        seconds(_FAILING_SINCE),
         *(
             seconds(jobs.c[name])
             for name in (
-                "failing_since",
                 "last_finished_at",
                 "last_success_at",
                 "last_came_at",

@@ -70,6 +70,7 @@ _SAVED_SELDOM = (
     "running_since",
     "overrun_since",
     "unclear_at",
+    "late_failure_at",
     "last_outcome",
 )
 _seldom = attrgetter(*_SAVED_SELDOM)

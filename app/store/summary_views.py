@@ -181,6 +181,7 @@ class _ListedJob(NamedTuple):
     state: str
     failures_in_row: int
     failing_since: datetime | None
+    late_failure_at: datetime | None
     last_success_at: datetime | None
     last_finished_at: datetime | None
     last_message: str | None
@@ -260,8 +261,8 @@ async def _job_lines(
             agent=job.agent,
             job=job.name,
             activity=job.activity,
-            state=JobState.FAILED if job.failures_in_row else JobState(job.state),
-            failing_since=job.failing_since,
+            state=JobState.FAILED if job.failures_in_row or job.late_failure_at else JobState(job.state),
+            failing_since=job.failing_since or job.late_failure_at,
             last_success_at=job.last_success_at,
             last_message=job.last_message,
             silenced_until=_silenced_until(job, silences),

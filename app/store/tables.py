@@ -27,7 +27,8 @@ NEW = "state = 'new'"
 # Which events are decided on first: what may open an alert or change one, and what comes from us.
 TROUBLE = "(coalesce(outcome, 'success') NOT IN ('success', 'cancelled') OR severity <> 'info' OR kind <> 'report')"
 JOB_TO_READ = (  # to know its state: of all other jobs, the column `state` is it
-    "(jobs.state NOT IN ('ok', 'new') OR jobs.unclear_at IS NOT NULL OR jobs.overrun_since IS NOT NULL OR jobs.running_since IS NOT NULL)"
+    "(jobs.state NOT IN ('ok', 'new') OR jobs.unclear_at IS NOT NULL OR jobs.overrun_since IS NOT NULL OR jobs.running_since IS NOT NULL"
+    " OR jobs.late_failure_at IS NOT NULL)"
 )
 DAY_WITH_TROUBLE = "(job_days.failures > 0 OR job_days.missed > 0 OR job_days.warnings > 0 OR job_days.unclear > 0 OR job_days.cancelled > 0)"
 STARTS = (
@@ -101,6 +102,7 @@ jobs = Table(
     Column("running_since", Utc),
     Column("overrun_since", Utc),  # since when runs that have not ended take too long
     Column("unclear_at", Utc),  # when its newest unclear run ended, unless a run proved something since
+    Column("late_failure_at", Utc),  # of a failure after which nothing good came, although a later time ended well
     Column("last_outcome", String(16)),
     Column("last_finished_at", Utc),
     Column("last_success_at", Utc),

@@ -5,7 +5,7 @@ import functools
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +21,20 @@ TEMPLATE = "tocsin_template"
 
 def migrate(url: str, revision: str = "head") -> None:
     """Run the migrations up to a revision on the database at this address."""
+    _run(command.upgrade, url, revision)
+
+
+def migrate_back(url: str, revision: str) -> None:
+    """Take the migrations after a revision back."""
+    _run(command.downgrade, url, revision)
+
+
+def _run(run: Callable[[Config, str], None], url: str, revision: str) -> None:
     config = Config(ALEMBIC_INI)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     # env.py starts an event loop of its own, which a thread that already runs one refuses.
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(command.upgrade, config, revision).result()
+        thread.submit(run, config, revision).result()
 
 
 def sqlite_url(path: Path) -> str:

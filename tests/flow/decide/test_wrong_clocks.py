@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from app.decide import tick as decide
 from app.decide.judge import judge_events
+from app.domain.matcher import Comparison, Matcher
 from app.intake.clocks import move_back_leads
 from app.intake.validate import validate_event
 from app.store.intake import add_events
+from app.store.job_states import JobChoice, count_jobs, page_job_statuses, worst_jobs
 from app.store.tables import agents, alerts, events
 from app.store.waiting import claim_by_id
 from tests.support.context import SystemUnderTest, open_system
@@ -63,6 +65,12 @@ async def failures_alerted(system: SystemUnderTest, agent: str) -> list[str]:
     return [alert.message for alert in found]
 
 
+async def states(system: SystemUnderTest) -> dict[str, str]:
+    """Return how /v1/status and pages show each job, by its name."""
+    async with system.context.database.read() as tx:
+        return {job.job: job.state for job in await page_job_statuses(tx, JobChoice(), system.time[0])}
+
+
 def at(moment: datetime, shift: timedelta) -> str:
     return (moment + shift).isoformat()
 
@@ -82,8 +90,10 @@ async def test_a_failure_after_a_success_opens_an_alert_whatever_the_clock_says(
     system.pass_time(hours=1)
     await report(system, "db07", {"outcome": "failure", "message": "disk", "occurred_at": at(system.time[0], failure)})
     assert await failures_alerted(system, "db07") == ["disk"], name
+    assert await states(system) == {"db": "failed"}, name
     system.pass_time(hours=1)
     await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], timedelta(0))})
+    assert await states(system) == {"db": "ok"}, name
     assert await system.rows(alerts, alerts.c.kind == "failed", alerts.c.closed_at.is_(None)) == []
 
 
@@ -93,6 +103,26 @@ async def test_a_failure_that_provably_came_before_the_success_opens_no_alert(sy
     old = {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)}
     await report(system, "db07", {**old, "sent_at": at(now, timedelta(0))})
     assert await failures_alerted(system, "db07") == []
+    assert await states(system) == {"db": "ok"}
+
+
+async def test_a_failure_with_the_second_of_a_success_is_shown_until_something_good_follows(
+    system: SystemUnderTest,
+) -> None:
+    same = at(system.time[0], timedelta(0))
+    await report(system, "db07", {"outcome": "success", "occurred_at": same})
+    await report(system, "db07", {"outcome": "failure", "message": "disk", "occurred_at": same})
+    for event in ({"outcome": "unclear"}, {"outcome": "cancelled"}):
+        system.pass_time(hours=1)
+        assert await states(system) == {"db": "failed"}
+        async with system.context.database.read() as tx:
+            assert (await count_jobs(tx, JobChoice(), system.time[0])).failed == 1
+            assert [job.failing_since for job in await worst_jobs(tx, JobChoice(), system.time[0], 9)] != [None]
+        await report(system, "db07", {**event, "message": "?", "occurred_at": at(system.time[0], timedelta(0))})
+    assert await states(system) == {"db": "failed"}
+    system.pass_time(hours=1)
+    await report(system, "db07", {"outcome": "warning", "occurred_at": at(system.time[0], timedelta(0))})
+    assert await states(system) == {"db": "warning"}
 
 
 async def test_reports_of_one_request_are_in_the_order_of_their_clock(system: SystemUnderTest) -> None:
@@ -164,8 +194,8 @@ reports = st.lists(st.tuples(st.sampled_from(["success", "warning", "failure"]),
 names = count(1)
 
 
-async def report_all(system: SystemUnderTest, sequence: list[tuple[str, timedelta, bool]]) -> list[bool]:
-    """Report in the true order with wrong clocks; return after each report whether a failed alert is open."""
+async def report_all(system: SystemUnderTest, sequence: list[tuple[str, timedelta, bool]]) -> list[tuple[bool, str]]:
+    """Report in the true order with wrong clocks; return after each report whether a failed alert is open, and the state of the job."""
     agent = f"host{next(names)}"
     seen = []
     for place, (outcome, shift, shows_sending) in enumerate(sequence):
@@ -174,7 +204,11 @@ async def report_all(system: SystemUnderTest, sequence: list[tuple[str, timedelt
         event = {"outcome": outcome, "message": f"report {place}", "occurred_at": claimed}
         await report(system, agent, {**event, "sent_at": claimed} if shows_sending else event)
         of_agent = alerts.c.agent_id == await system.agent(agent)
-        seen.append(bool(await system.rows(alerts, of_agent, alerts.c.kind == "failed", alerts.c.closed_at.is_(None))))
+        opened = await system.rows(alerts, of_agent, alerts.c.kind == "failed", alerts.c.closed_at.is_(None))
+        async with system.context.database.read() as tx:
+            of_job = JobChoice(matchers=(Matcher("agent", Comparison.IS, agent),))
+            [job] = await page_job_statuses(tx, of_job, system.time[0])
+        seen.append((bool(opened), job.state))
     return seen
 
 
@@ -189,7 +223,7 @@ def test_every_failure_that_arrives_opens_an_alert_whatever_the_clocks_say(datab
             seen = runner.run(report_all(system, sequence))
             for place, (outcome, _, _) in enumerate(sequence):
                 if outcome == "failure":
-                    assert seen[place], f"no alert is open after report {place}"
+                    assert seen[place] == (True, "failed"), f"not shown as failed after report {place}"
 
         try:
             check()

@@ -1,12 +1,13 @@
-"""A job whose hanging run was given up while the alert about it is open is not shown as well after an upgrade. On both databases."""
+"""What an upgrade finds in a database is shown as it would have been if it had come afterwards. On both databases."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from app.store.tables import alerts, jobs, runs
 from tests.support.context import open_system
-from tests.support.migrated import migrate
+from tests.support.migrated import migrate, migrate_back
 
 
 async def test_an_open_alert_of_a_run_that_takes_too_long_is_a_state_of_its_job(
@@ -32,8 +33,7 @@ async def test_an_open_alert_of_a_run_that_takes_too_long_is_a_state_of_its_job(
         async with system.context.database.write() as tx:  # as 0028 left it
             await tx.connection.execute(update(jobs).values(overrun_since=None))
             await tx.connection.execute(update(runs).where(runs.c.outcome == "overrun").values(outcome="superseded"))
-            await tx.connection.execute(text("ALTER TABLE outside_changes DROP COLUMN kinds"))  # of 0034
-            await tx.connection.execute(text("UPDATE alembic_version SET version_num = '0032'"))
+    migrate_back(database_url, "0032")
     migrate(database_url)
     async with open_system(database_url, tmp_path) as system:
         found = {job.name: job.overrun_since for job in await system.rows(jobs)}
@@ -44,3 +44,22 @@ async def test_an_open_alert_of_a_run_that_takes_too_long_is_a_state_of_its_job(
         await system.decide()
         assert {job.name: job.overrun_since for job in await system.rows(jobs)} == {"hangs": None, "well": None}
         assert [one.closed_at for one in await system.rows(alerts)] == [system.time[0]]
+
+
+async def test_an_open_alert_of_a_late_failure_is_a_state_of_its_job(database_url: str, tmp_path: Path) -> None:
+    async with open_system(database_url, tmp_path) as system:
+        now = system.time[0]
+        await system.receive(job="hidden", outcome="success", occurred_at=now + timedelta(hours=5))
+        await system.receive(job="well", outcome="success")
+        await system.decide()
+        system.pass_time(hours=1)
+        await system.receive(job="hidden", outcome="failure", occurred_at=now)
+        await system.receive(job="failed", outcome="failure")
+        await system.decide()
+        async with system.context.database.write() as tx:  # as 0034 had it: no job had such a state
+            await tx.connection.execute(update(jobs).values(late_failure_at=None))
+    migrate_back(database_url, "0034")
+    migrate(database_url)
+    async with open_system(database_url, tmp_path) as system:
+        found = {job.name: job.late_failure_at for job in await system.rows(jobs)}
+        assert found == {"hidden": now, "well": None, "failed": None}
