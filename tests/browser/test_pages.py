@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.support.cli import Served
 
@@ -144,3 +144,21 @@ def test_a_failed_job_is_acknowledged_and_that_is_undone(
     undo.click()
     acknowledge.wait_for()
     context.close()
+
+
+def test_the_number_of_problems_is_live_on_a_page_that_lists_none(
+    chromium: Browser, demo: Served, owner: StorageState
+) -> None:
+    with opened(chromium, demo, owner, LOOKS[1]) as (page, seen), opened(chromium, demo, owner, LOOKS[2]) as (desk, _):
+        page.goto("/messages")
+        badge = page.locator(".tabbar [data-hot]")
+        before = int(badge.inner_text())
+        page.locator("[data-live]", has_text="Live").wait_for()
+        desk.goto("/alerts?tab=nobody")
+        desk.get_by_role("button", name=re.compile(r"^Acknowledge\s+\w")).first.click()
+        desk.get_by_role("button", name="Undo").wait_for()
+        expect(badge).to_have_text(str(before - 1) if before > 1 else "0", timeout=60_000)
+        expect(page.get_by_role("link", name="Something changed. Show it")).to_be_visible(timeout=60_000)
+        desk.get_by_role("button", name="Undo").click()
+        expect(badge).to_have_text(str(before), timeout=60_000)
+        assert seen.errors == []

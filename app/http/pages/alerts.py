@@ -39,7 +39,7 @@ async def show_alerts(
     """Show the alerts of one tab."""
     filters = NowFilters(q=asked.q, state=asked.kind, customer=asked.customer)
     async with context.database.read() as tx:
-        every = await read_overview(tx, context, who)
+        every = await read_overview(tx, context, who.customers)
         shown = filtered(every, filters)
         closed: list[Cause] = []
         if asked.tab == "closed":

@@ -26,6 +26,7 @@ from app.http.pages.checks import check_name, check_text
 from app.http.pages.doctor_texts import doctor_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
 from app.http.pages.languages import LANGUAGES, preferred_language, translations
+from app.http.pages.live_state import LiveMark
 from app.http.pages.moments import Moments
 from app.http.pages.refusals import refusal_text
 from app.http.pages.session import SignedIn
@@ -70,6 +71,8 @@ def render(
     page = environment(viewer.language).get_template(template)
     now, texts = context.clock(), translations(viewer.language)
     outcome = {} if who is None else outcome_of(request.query_params, who.csrf)
+    mark: LiveMark | None = getattr(request.state, "live", None) if who is not None else None
+    live = {} if mark is None else {"live": "page", "stamp": mark.stamp, "hot": mark.unacknowledged}
     content = page.render(
         who=who,
         viewer=viewer,
@@ -81,7 +84,7 @@ def render(
         may_act=who is not None and who.role.covers(Role.OPERATOR),
         may_edit=who is not None and who.role.covers(Role.ADMINISTRATOR),
         query=_Query(request.url.path, dict(request.query_params)),
-        **values,
+        **{**live, **values},
     )
     return HTMLResponse(content, status, {"Content-Security-Policy": POLICY, "Vary": "Cookie, Accept-Language"})
 

@@ -20,7 +20,7 @@ from app.http.api.dependencies import Context
 from app.http.pages.done import SHOWN_FOR
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.kept_pages import KeptPages
-from app.http.pages.live import streams_of
+from app.http.pages.live_state import streams_of
 from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of, read_overview
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.alerts import texts_of_events
@@ -134,6 +134,7 @@ async def show_now(
 
 def forget_kept(request: Request) -> None:
     """Read and render again at the next request: somebody changed something and looks at what became of it."""
+    streams_of(request, request.app.state.context).forget_counts()
     counts_of(request).forget()
     kept_states(request).forget()
     kept_pages(request).forget()
@@ -211,7 +212,7 @@ async def _show(
 
 async def _read_state(context: AppContext, who: SignedIn) -> _State:
     async with context.database.read() as tx:
-        every = await read_overview(tx, context, who)
+        every = await read_overview(tx, context, who.customers)
         stuck = await _stuck(tx, who, context.clock())
         return _State(every, stuck, [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)])
 

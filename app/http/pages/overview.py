@@ -13,7 +13,6 @@ from app.decide.mute import muting_silence
 from app.domain.alert import AlertKind
 from app.domain.problem import Cause, NamedAlert, group_problems
 from app.domain.route import Silence
-from app.http.pages.session import SignedIn
 from app.store.alerts import Customers, read_open_alerts
 from app.store.fleet import CustomerCounts, count_states
 from app.store.routing import current_silences
@@ -121,9 +120,9 @@ class Overview:
         )
 
 
-async def read_overview(tx: ReadTx, context: AppContext, who: SignedIn) -> Overview:
-    """Return the open problems that the reader may see."""
-    found = await read_open_alerts(tx, who.customers)
+async def read_overview(tx: ReadTx, context: AppContext, seen: Customers) -> Overview:
+    """Return the open problems of the customers that a reader may see."""
+    found = await read_open_alerts(tx, seen)
     silences = await current_silences(tx, context.clock())
     return overview_of([_with_silence(one, silences) for one in found])
 

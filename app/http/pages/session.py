@@ -25,6 +25,7 @@ from app.core.log import log
 from app.core.periodic import run_in_background
 from app.domain.person import Person, Role
 from app.domain.session import LONGEST, Session
+from app.http.pages.live_state import streams_of
 from app.intake.body import READ_TIMEOUT_S
 from app.store.people import find_session, touch_sessions
 
@@ -156,6 +157,8 @@ async def need_person(request: Request) -> SignedIn:
     """Return who is signed in. Raises HTTPException, which leads to the sign-in."""
     found = await find_signed_in(request)
     if found is not None:
+        # Before the page reads its data: what happens while it does is then announced to it as new.
+        request.state.live = await streams_of(request, request.app.state.context).mark(found.customers)
         return found
     if request.headers.get("hx-request"):  # htmx would put the page of the redirect into a part of this one
         raise HTTPException(401, "you are signed out", headers={"HX-Redirect": SIGN_IN})

@@ -1,16 +1,19 @@
 """The live updates of pages: of what the reader may see, and of a bounded number of pages."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from starlette.requests import Request
 
 from app.decide import tick as decide
 from app.domain.person import Role
-from app.http.pages import live
-from app.http.pages.live import LiveState, LiveStreams, TooManyPages
+from app.http.pages import live, live_state
+from app.http.pages.live_state import LiveState, LiveStreams, TooManyPages
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person, token_in
 
@@ -104,7 +107,7 @@ async def test_a_page_that_is_read_because_a_job_failed_counts_it(api: Api) -> N
 async def test_while_jobs_keep_failing_open_pages_get_a_change_once_in_ten_seconds(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(live_state, "_LOOK_EVERY_S", 0.0)
     state = LiveState(api.context, None)
 
     async def fail(job: str) -> str:
@@ -114,12 +117,12 @@ async def test_while_jobs_keep_failing_open_pages_get_a_change_once_in_ten_secon
         return await state.announced()
 
     quiet = await state.announced()
-    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 0.0)
+    monkeypatch.setattr(live_state, "ANNOUNCE_EVERY_S", 0.0)
     first = await fail("one")
     assert first != quiet, "after a quiet time at once"
-    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 3600.0)
+    monkeypatch.setattr(live_state, "ANNOUNCE_EVERY_S", 3600.0)
     assert {await fail("two"), await fail("three")} == {first}
-    monkeypatch.setattr(live, "ANNOUNCE_EVERY_S", 0.0)
+    monkeypatch.setattr(live_state, "ANNOUNCE_EVERY_S", 0.0)
     assert await state.announced() != first, "the last change is sent, although nothing follows it"
 
 
@@ -134,6 +137,44 @@ async def test_what_changed_while_a_page_was_loaded_is_sent_with_its_first_event
         while await decide.tick(api.context):
             pass
         assert await LiveStreams(api.context).stamp(None) != stamp
+
+
+async def test_every_page_has_the_number_of_problems_that_nobody_acknowledged_and_is_live(api: Api) -> None:
+    async with browsing(api) as browser, browsing(api) as stranger:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OWNER))
+        await browser.send(path, path)
+        other = await api.tell("POST", "/v1/customers", json={"name": "Other", "time_zone": "UTC"})
+        path = await link_for(api, await person(api, "kim@example.org", Role.OPERATOR, (other["id"],)))
+        await stranger.send(path, path)
+        for job in ("shares", "mails"):
+            await api.report({"agent": "files01", "job": job, "outcome": "failure", "message": f"{job} is broken"})
+        while await decide.tick(api.context):
+            pass
+        live_state.streams_of(Request({"type": "http", "app": api.app}), api.context).forget_counts()
+        [job, *_] = await api.items("/v1/jobs")
+        paths = ["/", "/alerts", "/jobs", f"/job/{job['id']}", "/messages", "/more", "/account", "/service", "/relays"]
+        paths += ["/routing", "/routing/routes/new", "/connect", "/people"]
+        for path in paths:
+            page = (await browser.get(path)).text
+            assert re.findall(r"data-hot[^>]*>(\d+)<", page) == ["2", "2"], path
+            assert 'aria-label="2 not acknowledged"' in page
+            assert re.search(r'data-live="\w+" data-stamp="[0-9a-f]{16}"', page), path
+        assert re.findall(r"data-hot( hidden)?>(\d+)<", (await stranger.get("/jobs")).text) == [(" hidden", "0")]
+        [alert, _] = await api.items("/v1/alerts")
+        await browser.send("/jobs", "/act/acknowledge", id=alert["id"], back="/jobs")
+        assert re.findall(r"data-hot[^>]*>(\d+)<", (await browser.get("/jobs")).text) == ["1", "1"]
+
+
+async def test_all_who_see_the_same_cost_one_count_of_each_change(api: Api) -> None:
+    streams = LiveStreams(api.context)
+    await api.report({"agent": "files01", "job": "shares", "outcome": "failure"})
+    while await decide.tick(api.context):
+        pass
+    reads: list[object] = []
+    event.listen(api.context.database.engines.reader.sync_engine, "engine_connect", reads.append)
+    marks = await asyncio.gather(*(streams.mark(None) for _ in range(50)))
+    assert {mark.unacknowledged for mark in marks} == {1}
+    assert len(reads) == 2, "one read of the state, and one of the open alerts"
 
 
 async def test_two_people_who_see_the_same_have_their_own_names_and_tokens(api: Api) -> None:

@@ -67,18 +67,35 @@
       live.classList.toggle("lost", lost);
       live.textContent = lost ? `${live.dataset.lost} ${clock(heard)}` : `${live.dataset.liveWord} ${clock(heard)}`;
     };
-    const source = new EventSource("/live");
-    source.addEventListener("state", (event) => {
-      heard = Date.now(); lost = false; show();
-      if (stamp !== null && stamp !== event.data) {
-        if (fresh) fresh.hidden = false;
-        const verdict = document.getElementById("verdict-part");
-        if (verdict && window.htmx) window.htmx.ajax("GET", location.pathname + location.search, { target: "#verdict-part", select: "#verdict-part", swap: "outerHTML" });
+    const badges = (number) => {
+      for (const badge of all("[data-hot]")) {
+        badge.hidden = number === 0;
+        badge.textContent = String(number);
+        if (badge.hasAttribute("aria-label")) badge.setAttribute("aria-label", badge.getAttribute("aria-label").replace(/\d+/, String(number)));
       }
-      stamp = event.data;
+    };
+    let source = null;
+    const listen = () => {
+      source = new EventSource("/live");
+      source.addEventListener("badge", (event) => badges(Number(event.data)));
+      source.addEventListener("state", (event) => {
+        heard = Date.now(); lost = false; show();
+        if (stamp !== null && stamp !== event.data) {
+          if (fresh) fresh.hidden = false;
+          const verdict = document.getElementById("verdict-part");
+          if (verdict && window.htmx) window.htmx.ajax("GET", location.pathname + location.search, { target: "#verdict-part", select: "#verdict-part", swap: "outerHTML" });
+        }
+        stamp = event.data;
+      });
+      source.addEventListener("error", () => { if (Date.now() - heard > 15000) { lost = true; show(); } });
+    };
+    // A page that nobody sees holds no connection: a browser opens six to one host, and the seventh tab would wait for ever.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden && source) { source.close(); source = null; }
+      else if (!document.hidden && !source) listen();
     });
+    if (!document.hidden) listen();
     setInterval(() => { const was = lost; lost = Date.now() - heard > 40000; if (lost !== was) show(); }, 5000);
-    source.addEventListener("error", () => { if (Date.now() - heard > 15000) { lost = true; show(); } });
   }
 
   // Keys, never while typing; they can be switched off.
