@@ -149,7 +149,9 @@ def _address(field: str) -> str | None:
 def _read_words(mail: Message, raw: bytes) -> DeliveryReport:
     """Return what a mail without the fields of RFC 3464 says."""
     text = _visible_text(mail)
-    first_words = _first_words(text)
+    # The lines from the first that has a code of SMTP on; else the beginning of the text.
+    coded = _STATUS.search(text) or _REPLY_CODE.search(text)
+    first_words = _shorten(text[text.rfind("\n", 0, coded.start()) + 1 :] if coded else text)
     if _is_surely_reply(mail):
         return DeliveryReport(ReturnKind.AUTO_REPLY, _shorten(f"{_header(mail, 'subject')}\n{text}"))
     # The head only: its patterns take long on long texts, and the notice is before the copy.
@@ -261,12 +263,6 @@ def _paragraph_of(text: str, recipient: str | None) -> str | None:
         if _STATUS.search(paragraphs[place]) or _REPLY_CODE.search(paragraphs[place]):
             return _shorten(paragraphs[place])
     return _shorten("\n".join(paragraphs[naming[0] : naming[0] + 2])) if naming else None
-
-
-def _first_words(text: str) -> str:
-    """Return the lines from the first that has a code of SMTP on; else the beginning of the text."""
-    found = _STATUS.search(text) or _REPLY_CODE.search(text)
-    return _shorten(text[text.rfind("\n", 0, found.start()) + 1 :] if found else text)
 
 
 def _shorten(text: str) -> str:

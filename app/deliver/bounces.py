@@ -39,7 +39,10 @@ async def report_arrived(
         return "noted"
     is_canary = message.urgency == URGENCY_CANARY  # its address is used once, and an alert reports it
     if message.state is not MessageState.BOUNCED and message.transport in _MAIL and not is_canary:
-        await _note_address(tx, message, report, now)
+        before = await returned_mails.find_bounced_address(tx, message.address)
+        was_well = before is not None and await returned_mails.was_well_between(tx, before, message)
+        bounced = after_bounce(before, message.address, report, message.id, now, was_well=was_well)
+        await returned_mails.save_bounced_address(tx, bounced, is_new=before is None)
     if (message.state, MessageState.BOUNCED) not in LEGAL_MOVES:
         return f"noted; the message is {message.state} already"
     after = await _bounce(tx, message, report, now)
@@ -72,13 +75,6 @@ async def _has_gone_on(tx: WriteTx, message: Message) -> bool:
             return True
         next_id = successor.moved_to
     return False
-
-
-async def _note_address(tx: WriteTx, message: Message, report: DeliveryReport, now: datetime) -> None:
-    before = await returned_mails.find_bounced_address(tx, message.address)
-    was_well = before is not None and await returned_mails.was_well_between(tx, before, message)
-    after = after_bounce(before, message.address, report, message.id, now, was_well=was_well)
-    await returned_mails.save_bounced_address(tx, after, is_new=before is None)
 
 
 async def _note_arrival(tx: WriteTx, address: str) -> None:

@@ -38,7 +38,7 @@ async def complete_parcels(tx: WriteTx, leased: Sequence[Leased]) -> list[Leased
     completed = []
     for one in leased:
         to, of = Address(one.transport, one.parcel.address), recipients.get(one.parcel.recipient_id)
-        options = _options_of(of, to)
+        options = next((own.options for own in (of.transports if of else ()) if own == to), None)
         alerts = documents.get(one.claim, [])
         own_ended = {alert.id: ended[alert.id] for alert in alerts if alert.id in ended}
         others = _worse_elsewhere(alerts, own_ended.keys(), to, options, states)
@@ -51,10 +51,6 @@ def _alerts_of(one: Leased) -> list[DocumentAlert]:
         return read_alerts(one.parcel.body, {})
     except BadDocument:
         return []  # no document about alerts
-
-
-def _options_of(recipient: Recipient | None, to: Address) -> TransportOptions | None:
-    return next((own.options for own in (recipient.transports if recipient else ()) if own == to), None)
 
 
 async def _read_states(

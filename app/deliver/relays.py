@@ -168,8 +168,10 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
     if receipt.outcome == STUCK and await stored_relays.has_sent_after(tx, holder_of(relay), started_at):
         is_old = True
     changed = _after_receipt(relay, receipt, text, now, is_old=is_old)
-    if receipt.outcome == BAD_RECIPIENT and await _is_test_of(tx, relay, receipt.id):
-        changed = replace(changed, test_address=None)  # or every probe would go to an address that can prove nothing
+    if receipt.outcome == BAD_RECIPIENT:
+        message = await outbox.find_message(tx, receipt.id)
+        if message is not None and (message.recipient_id, message.address) == (relay.id, relay.test_address):
+            changed = replace(changed, test_address=None)  # or each probe would go to an address that can prove nothing
     if rules.keeps_from_sending(changed) and not rules.keeps_from_sending(relay):
         log.error(
             "a relay gets no messages because of its receipt",
@@ -179,11 +181,6 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
         await lease.give_back(tx, await outbox.unbegun_of(tx, holder_of(relay)))
     await stored_relays.RELAYS.save_state(tx, relay, changed)
     return ReceiptResult(text, is_final=True)
-
-
-async def _is_test_of(tx: WriteTx, relay: Relay, message_id: str) -> bool:
-    message = await outbox.find_message(tx, message_id)
-    return message is not None and (message.recipient_id, message.address) == (relay.id, relay.test_address)
 
 
 def _after_receipt(relay: Relay, receipt: RelayReceipt, text: str, now: datetime, *, is_old: bool) -> Relay:
