@@ -52,7 +52,12 @@ def serve() -> None:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         first = asyncio.run(_prepare(settings))
-        kept = _keep_keys(settings, first)
+        path = first_keys.path_of(settings)
+        kept = f"They are also in {path}: store them in a safe place, then delete the file."
+        try:
+            first_keys.keep(settings, admin_key=first.admin_key, enrol_key=first.enrol_key)
+        except OSError as cause:  # they are shown below, so a file that cannot be written stops nothing
+            kept = f"They could not be written to {path} ({cause.strerror}): store them in a safe place now."
         # Its output may be a file on a full disk, and reports of failures must be taken all the same.
         with contextlib.suppress(OSError):
             _print_start(settings, first, kept)
@@ -115,16 +120,6 @@ async def _prepare(settings: Settings) -> FirstStart:
     finally:
         await database.close()
     return first
-
-
-def _keep_keys(settings: Settings, first: FirstStart) -> str:
-    """Write the first keys to a file, and return in words where they are. They are in no other place, so a file that cannot be written stops nothing."""
-    path = first_keys.path_of(settings)
-    try:
-        first_keys.keep(settings, admin_key=first.admin_key, enrol_key=first.enrol_key)
-    except OSError as cause:
-        return f"They could not be written to {path} ({cause.strerror}): store them in a safe place now."
-    return f"They are also in {path}: store them in a safe place, then delete the file."
 
 
 def _listen(settings: Settings) -> socket.socket:

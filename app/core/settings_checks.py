@@ -93,7 +93,14 @@ def check_mail(
 def check_sender(text: str) -> None:
     """Raise BadSettings unless the text contains a valid sender address. Mails to files need one too."""
     address = split_address(text)[1]
-    if len(text) > _SENDER_MOST or address not in text or not _is_mail_address(address):
+    local, _, domain = address.rpartition("@")
+    try:
+        Address("", local, domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii"))
+    except (idna.IDNAError, HeaderParseError, ValueError):
+        is_mail_address = False
+    else:
+        is_mail_address = _MAIL.fullmatch(address) is not None
+    if len(text) > _SENDER_MOST or address not in text or not is_mail_address:
         raise BadSettings("TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>")
 
 
@@ -133,15 +140,6 @@ def check_mailbox(url: str | None, *, has_provider: bool) -> None:
     """Raise BadSettings for a mailbox that cannot be read."""
     if url is not None and read_mailbox_url(url).password is None and not has_provider:
         raise BadSettings("TOCSIN_MAILBOX_URL: auth=xoauth2 needs TOCSIN_OAUTH_PROVIDER, which the tokens come from")
-
-
-def _is_mail_address(text: str) -> bool:
-    local, _, domain = text.rpartition("@")
-    try:
-        Address("", local, domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii"))
-    except (idna.IDNAError, HeaderParseError, ValueError):
-        return False
-    return _MAIL.fullmatch(text) is not None
 
 
 def describe_error(

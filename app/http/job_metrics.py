@@ -198,7 +198,11 @@ async def get_job_metrics(
 ) -> StreamingResponse:
     """Return the state, times and amounts of each job that matches; jobs in trouble first where not all can be shown."""
     choice = replace(choice_of(caller, customer_id, match), any_of=tuple(map(read_matcher, match_list)))
-    names = _label_names(label)
+    # In Prometheus, the name of a label has letters, digits and _ only.
+    names = {one: f"label_{_NOT_IN_NAME.sub('_', one)}" for one in label}
+    if len(set(names.values())) < len(names):
+        wrong = {"type": "value_error", "loc": ("query", "label"), "msg": "two labels have the same name in Prometheus"}
+        raise RequestValidationError([wrong])
     turns: ScrapeTurns = request.app.state.scrape_turns
     is_open = "application/openmetrics-text" in accept
     if turns.are_taken():
@@ -207,15 +211,6 @@ async def get_job_metrics(
         scrape = await _read(context, choice, names)
     media_type = OPEN_METRICS if is_open else TEXT
     return ScrapeResponse(_written(scrape, turns, is_open=is_open), headers={"content-type": media_type})
-
-
-def _label_names(wanted: Sequence[str]) -> dict[str, str]:
-    """Return the name in Prometheus of each label, which takes letters, digits and _ only. Raises RequestValidationError for two of one name."""
-    names = {label: f"label_{_NOT_IN_NAME.sub('_', label)}" for label in wanted}
-    if len(set(names.values())) < len(names):
-        wrong = {"type": "value_error", "loc": ("query", "label"), "msg": "two labels have the same name in Prometheus"}
-        raise RequestValidationError([wrong])
-    return names
 
 
 async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -> _Scrape:

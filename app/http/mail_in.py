@@ -153,7 +153,14 @@ async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthe
     total = settings.mail_in_connections
     proxies = read_networks(settings.trusted_proxies)
     limits = Limits("mail", total, settings.mail_in_connections_per_address, kept=total // 5, proxies=proxies)
-    shared = SharedState(limits, settings.mail_in_limit, _tls(context))
+    tls = None
+    if settings.mail_in_cert is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            tls.load_cert_chain(settings.mail_in_cert)
+        except (OSError, ssl.SSLError) as cause:
+            raise BadSettings(f"TOCSIN_MAIL_IN_CERT: cannot use {settings.mail_in_cert}: {cause}") from cause
+    shared = SharedState(limits, settings.mail_in_limit, tls)
     make = partial(MailConnection, MailIn(context, intake, authenticator), shared)
     try:
         server = await asyncio.get_running_loop().create_server(make, settings.mail_in_host, settings.mail_in_port)
@@ -181,15 +188,3 @@ def _not_stored(cause: TocsinError) -> str:
         is_room = cause.code in (DiskTrouble.FULL, DiskTrouble.QUOTA)
         return f"{'452 4.3.1' if is_room else '451 4.3.0'} {cause.code}: {ascii(cause.detail)[1:-1][:300]}; try again"
     return f"451 4.3.0 {cause.code}; try again"
-
-
-def _tls(context: AppContext) -> ssl.SSLContext | None:
-    path = context.settings.mail_in_cert
-    if path is None:
-        return None
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        tls.load_cert_chain(path)
-    except (OSError, ssl.SSLError) as cause:
-        raise BadSettings(f"TOCSIN_MAIL_IN_CERT: cannot use {path}: {cause}") from cause
-    return tls

@@ -113,7 +113,17 @@ async def post_pagerduty_event(
     """
     body = await request.body()
     await _check(context, recipient, PagerdutyOptions, lambda secret: is_signed(secret, body, signature or ""))
-    return await _apply(context, recipient, _pagerduty_event(_read(body)))
+    document = _read(body)
+    event = _part(document, "event")
+    data = _part(event, "data")
+    change = _PAGERDUTY.get(_text(event, "event_type") or "")
+    at = _moment(_text(event, "occurred_at"))
+    alerts = _part(data, "alerts")
+    listed = alerts[:_KEYS_MOST] if isinstance(alerts, list) else ()
+    # `incident_key` is the `dedup_key` that we sent.
+    keys = [_text(data, "incident_key"), *(_text(one, "alert_key") for one in listed)]
+    person = _text(_part(event, "agent"), "summary")
+    return await _apply(context, recipient, _event("PagerDuty", change, keys, at, person))
 
 
 @router.post(
@@ -134,7 +144,12 @@ async def post_opsgenie_action(
     """
     body = await request.body()
     await _check(context, recipient, OpsgenieOptions, lambda own: is_bearer(own, secret or ""))
-    return await _apply(context, recipient, _opsgenie_event(_read(body)))
+    document = _read(body)
+    alert = _part(document, "alert")
+    change = _OPSGENIE.get(_text(document, "action") or "")
+    at, person = _moment(_part(alert, "updatedAt")), _text(alert, "username")
+    # `alias` is the id that we sent.
+    return await _apply(context, recipient, _event("Opsgenie", change, [_text(alert, "alias")], at, person))
 
 
 async def _check(
@@ -173,29 +188,10 @@ def _read(body: bytes) -> object:
         raise MalformedBody("the body is not JSON") from None
 
 
-def _pagerduty_event(document: object) -> OutsideChange | None:
-    """Return the event of a V3 payload; None for one that is about something else. `incident_key` is the `dedup_key` that we sent."""
-    event = _part(document, "event")
-    data = _part(event, "data")
-    change = _PAGERDUTY.get(_text(event, "event_type") or "")
-    at = _moment(_text(event, "occurred_at"))
-    alerts = _part(data, "alerts")
-    listed = alerts[:_KEYS_MOST] if isinstance(alerts, list) else ()
-    keys = [_text(data, "incident_key"), *(_text(one, "alert_key") for one in listed)]
-    return _event("PagerDuty", change, keys, at, _text(_part(event, "agent"), "summary"))
-
-
-def _opsgenie_event(document: object) -> OutsideChange | None:
-    """Return the action of a payload; None for another one. `alias` is the id that we sent."""
-    alert = _part(document, "alert")
-    change = _OPSGENIE.get(_text(document, "action") or "")
-    updated = alert.get("updatedAt") if isinstance(alert, dict) else None
-    return _event("Opsgenie", change, [_text(alert, "alias")], _moment(updated), _text(alert, "username"))
-
-
 def _event(
     program: str, change: OutsideChangeKind | None, keys: list[str | None], at: datetime | None, person: str | None
 ) -> OutsideChange | None:
+    """Return what happened there; None for what is about something else."""
     ids = tuple(dict.fromkeys(key for key in keys if key is not None and _OUR_KEY.fullmatch(key)))
     if change is None or at is None or not ids:
         return None

@@ -10,7 +10,6 @@ from app.admin import messages as admin_messages
 from app.compose.link_tokens import mail_without_tokens
 from app.core.errors import NotFound
 from app.deliver.transports.remedies import remedy_of
-from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
 from app.domain.recipient import shown_address
 from app.domain.returned_mail import ReturnKind, Via
@@ -223,21 +222,20 @@ async def retry_messages(context: Context, caller: Operator, body: MessagesRetry
     return MessagesRetried(retried=done.retried, refused=done.refused, next=done.next)
 
 
-def _attempt_out(attempt: Attempt, transport: str) -> AttemptOut:
-    is_failed = attempt.outcome is not None and attempt.outcome != "sent"
-    mend = remedy_of(attempt.code, transport) if is_failed else None
-    return AttemptOut.of(attempt).model_copy(update={"mend": mend})
-
-
 async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
     message = await MESSAGES.get(tx, message_id)
     first = await first_of_successors(tx, message)
     notices = await page_notices(tx, NoticeFilters(Scope(), message_id=first.id), Window(_NOTICES_MOST))
+    tries = []
+    for attempt in await attempts_of(tx, message_id):
+        is_failed = attempt.outcome is not None and attempt.outcome != "sent"
+        mend = remedy_of(attempt.code, message.transport) if is_failed else None
+        tries.append(AttemptOut.of(attempt).model_copy(update={"mend": mend}))
     return MessageDetailOut(
         **MessageOut.of(message).model_dump(),
         lease_until=message.lease_until,
         lease_holder=message.lease_holder,
-        tries=[_attempt_out(attempt, message.transport) for attempt in await attempts_of(tx, message_id)],
+        tries=tries,
         returned=[ReturnedOut.of(mail) for mail in await returned_about(tx, message_id, _RETURNED_MOST)],
         notices=[NoticeOut.of(notice) for notice in notices.items],
     )

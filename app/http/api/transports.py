@@ -14,7 +14,6 @@ from app.context import AppContext
 from app.core.ids import new_id
 from app.deliver.transports.remedies import remedy_of
 from app.domain.alert import Alert
-from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER
 from app.domain.message import takes_json
 from app.domain.notice import URGENCY_ALERT, Notice, NoticeKind, NoticeState
@@ -139,13 +138,19 @@ async def read_transports(context: AppContext) -> list[TransportOut]:
     configured = configured_transports(context)
     items = []
     for kind in sorted({*configured, *queues, *tests, *attempts, *times} - {""}):
-        test, queue = tests.get(kind), queues.get(kind)
+        test, queue, last = tests.get(kind), queues.get(kind), attempts.get(kind)
+        trouble = None
+        if last is not None and last.outcome not in (None, "sent"):
+            mend = remedy_of(last.code, kind)
+            trouble = TransportTroubleOut(
+                at=last.ended_at, outcome=last.outcome, code=last.code, text=last.text, mend=mend
+            )
         items.append(
             TransportOut(
                 transport=kind,
                 is_configured=kind in configured,
                 last_test=None if test is None else TransportTestOut.of(test),
-                trouble=_trouble(attempts.get(kind), kind),
+                trouble=trouble,
                 waiting=queue.messages if queue else 0,
                 oldest_due_at=queue.oldest_due_at if queue else None,
                 mail_times=MailTimesOut.of_transport(times.get(kind)),
@@ -214,13 +219,6 @@ def previewed_notice(alert: Alert, what: str, at: datetime, reason: str = "a pre
         customer_id=alert.customer_id,
         alert_id=alert.id,
     )
-
-
-def _trouble(last: Attempt | None, transport: str) -> TransportTroubleOut | None:
-    if last is None or last.outcome is None or last.outcome == "sent":
-        return None
-    mend = remedy_of(last.code, transport)
-    return TransportTroubleOut(at=last.ended_at, outcome=last.outcome, code=last.code, text=last.text, mend=mend)
 
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:
