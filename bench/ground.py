@@ -62,10 +62,11 @@ class Place:
         return load_settings(**self._ours(), **extra)
 
     def environment(self, **extra: object) -> dict[str, str]:
-        """The same for a process of its own."""
+        """The same for a process of its own. It keeps compiled code, as an installed service has it: else each start would compile ours."""
         ours = {**self._ours(), **extra}
         ours.setdefault("log_level", "warning")
-        rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        developers = ("TOCSIN_", "PYTHONDONTWRITEBYTECODE")
+        rest = {name: value for name, value in os.environ.items() if not name.startswith(developers)}
         return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
 
     def _ours(self) -> dict[str, object]:
