@@ -67,7 +67,12 @@ def propose(seen: Sequence[RunTimes], zones: Iterable[str], per_day: Sequence[in
     `zones`: the time zones in which its times of day may be set, the likeliest first. `per_day`: how many runs each of the last
     seven full days had, for a job that runs so often that `seen` does not reach back a week.
     """
-    kept = _without_retries(seen)
+    # Runs that came soon after another run are left out: retries and manual tests.
+    soon = usual_gap([run.began for run in seen]) / 4
+    kept: list[RunTimes] = []
+    for run in seen:
+        if not kept or run.began - kept[-1].began >= soon:
+            kept.append(run)
     if len(kept) < MIN_RUNS or kept[-1].began - kept[0].began < _SHORTEST_SPAN:
         return None
     began = [run.began for run in kept]
@@ -87,16 +92,6 @@ def usual_gap(moments: Sequence[datetime]) -> timedelta:
     """Return the upper quartile of the gaps from run to run: retries and manual runs make short ones."""
     gaps = sorted(later - earlier for earlier, later in pairwise(moments))
     return gaps[(len(gaps) - 1) * 3 // 4] if gaps else timedelta(0)
-
-
-def _without_retries(seen: Sequence[RunTimes]) -> list[RunTimes]:
-    """Leave out runs that came soon after another run: retries and manual tests."""
-    soon = usual_gap([run.began for run in seen]) / 4
-    kept: list[RunTimes] = []
-    for run in seen:
-        if not kept or run.began - kept[-1].began >= soon:
-            kept.append(run)
-    return kept
 
 
 def _as_cron(fit: CronFit, kept: Sequence[RunTimes]) -> Expectation:

@@ -105,7 +105,16 @@ def describe_expectation(expectation: Expectation, gettext: Callable[[str], str]
     The grace is left out. `gettext` translates the texts; without it they are English.
     """
     if expectation.period is not None:
-        return _describe_period(expectation.period, gettext)
+        # In the largest unit that divides it: `at least every 2 days`, `at least every 90 minutes`.
+        for unit, one, many in (
+            (timedelta(days=1), gettext("at least every day"), gettext("at least every %(n)s days")),
+            (timedelta(hours=1), gettext("at least every hour"), gettext("at least every %(n)s hours")),
+            (timedelta(minutes=1), gettext("at least every minute"), gettext("at least every %(n)s minutes")),
+        ):
+            number, rest = divmod(expectation.period, unit)
+            if not rest:
+                return many % {"n": number} if number != 1 else one
+        return gettext("at least every %(n)s seconds") % {"n": f"{expectation.period.total_seconds():.0f}"}
     described = [_describe_cron(cron, gettext) or cron for cron in split_crons(expectation.cron or "")]
     return f"{'; '.join(described)} ({expectation.time_zone})"
 
@@ -155,16 +164,3 @@ def _describe_weekdays(weekday: str, gettext: Callable[[str], str]) -> str | Non
         gettext("Saturdays"),
     )
     return gettext("on %(days)s") % {"days": ", ".join(names[int(one) % 7] for one in numbers)}
-
-
-def _describe_period(length: timedelta, gettext: Callable[[str], str]) -> str:
-    """Return `at least every 2 days`, `at least every 90 minutes`: in the largest unit that divides the length."""
-    for unit, one, many in (
-        (timedelta(days=1), gettext("at least every day"), gettext("at least every %(n)s days")),
-        (timedelta(hours=1), gettext("at least every hour"), gettext("at least every %(n)s hours")),
-        (timedelta(minutes=1), gettext("at least every minute"), gettext("at least every %(n)s minutes")),
-    ):
-        number, rest = divmod(length, unit)
-        if not rest:
-            return many % {"n": number} if number != 1 else one
-    return gettext("at least every %(n)s seconds") % {"n": f"{length.total_seconds():.0f}"}

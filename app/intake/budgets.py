@@ -215,28 +215,22 @@ class KeyBudgets:
         if size <= meter.bytes_left(now) and meter.events.take(len(events), now):
             meter.day_bytes += size
             return None
-        return _admit_trouble(meter, events, agents, size, now)
+        # All trouble is taken, and as much routine as there is room for, the first first.
+        is_over_bytes = size > meter.bytes_left(now)
+        routine = sorted(routine_of(events))
+        meter.events.overdraw(len(events) - len(routine), now)
+        room = 0 if is_over_bytes else min(len(routine), max(0, int(meter.events.left)))
+        meter.events.take(room, now)
+        refused = routine[room:]
+        meter.day_bytes += size * (len(events) - len(refused)) // len(events)
+        if not refused:
+            return BudgetRefusal(frozenset(), None, is_over_bytes) if is_over_bytes else None
+        budget = Budget.BYTES if is_over_bytes else Budget.EVENTS
+        return BudgetRefusal(
+            frozenset(refused), meter.refuse(budget, [agents[index] for index in refused], now), is_over_bytes
+        )
 
 
 def routine_of(events: Sequence[NewEvent]) -> frozenset[int]:
     """Return the indexes of the events that may be refused."""
     return frozenset(index for index, event in enumerate(events) if is_routine(event.outcome, event.severity))
-
-
-def _admit_trouble(
-    meter: KeyMeter, events: Sequence[NewEvent], agents: Sequence[str], size: int, now: float
-) -> BudgetRefusal | None:
-    """Take all trouble, and as much routine as there is room for, the first first."""
-    is_over_bytes = size > meter.bytes_left(now)
-    routine = sorted(routine_of(events))
-    meter.events.overdraw(len(events) - len(routine), now)
-    room = 0 if is_over_bytes else min(len(routine), max(0, int(meter.events.left)))
-    meter.events.take(room, now)
-    refused = routine[room:]
-    meter.day_bytes += size * (len(events) - len(refused)) // len(events)
-    if not refused:
-        return BudgetRefusal(frozenset(), None, is_over_bytes) if is_over_bytes else None
-    budget = Budget.BYTES if is_over_bytes else Budget.EVENTS
-    return BudgetRefusal(
-        frozenset(refused), meter.refuse(budget, [agents[index] for index in refused], now), is_over_bytes
-    )

@@ -11,7 +11,7 @@ from datetime import datetime
 from app.context import AppContext
 from app.domain.budget import Budget, is_routine
 from app.domain.dedupe import new_name_key
-from app.domain.event import Event, Severity
+from app.domain.event import Severity
 from app.domain.excess import job_name
 from app.domain.service_event import AGENT, service_event
 from app.intake.batch import Batch, BatchPart
@@ -19,7 +19,7 @@ from app.intake.budgets import KeyBudgets, SenderKey
 from app.intake.enrol import AskedAgent, Enrolled, let_in
 from app.store.agents import agents_by_id
 from app.store.events import insert_clock_events
-from app.store.intake import NewEvent, find_jobs, find_or_create_agents
+from app.store.intake import find_jobs, find_or_create_agents
 from app.store.transactions import WriteTx
 from app.store.writer_queue import WriteOrder
 
@@ -187,24 +187,22 @@ class NewNames:
             if key is not None:
                 known = agents.get(event.agent_id)
                 name = known.name if known else batch.unknown[index].name
-                made.append(_event_of_key(event, name, key, owners[event.customer_id, AGENT], now))
+                source = f"{name}, job {event.job}" if event.job else name
+                made.append(
+                    service_event(
+                        (event.customer_id, owners[event.customer_id, AGENT]),
+                        new_name_key(name, event.key),
+                        job_name(key.name, key.hint),
+                        f"{source}: {event.message or 'it reports a failure without a message'}"[:_MESSAGE_MOST],
+                        now,
+                        is_well=False,
+                        failed_as=Severity.CRITICAL if event.severity == Severity.CRITICAL.value else Severity.ERROR,
+                        log=event.log,
+                    )
+                )
         await insert_clock_events(tx, made)
 
 
 def _is_routine(place: _Place) -> bool:
     batch, index = place
     return is_routine(batch.events[index].outcome, batch.events[index].severity)
-
-
-def _event_of_key(event: NewEvent, agent: str, key: SenderKey, agent_id: str, now: datetime) -> Event:
-    source = f"{agent}, job {event.job}" if event.job else agent
-    return service_event(
-        (event.customer_id, agent_id),
-        new_name_key(agent, event.key),
-        job_name(key.name, key.hint),
-        f"{source}: {event.message or 'it reports a failure without a message'}"[:_MESSAGE_MOST],
-        now,
-        is_well=False,
-        failed_as=Severity.CRITICAL if event.severity == Severity.CRITICAL.value else Severity.ERROR,
-        log=event.log,
-    )

@@ -54,7 +54,11 @@ def read_mime(content: bytes, recipient: str) -> MimeMessage:
         bodies = _bodies(mail)
     except (RecursionError, errors.MessageError, UnicodeError, ValueError) as error:
         raise BadMime("cannot be read as MIME") from error
-    fields = [(name, _as_sent(value)) for name, value in mail.raw_items()]
+    # The parser keeps bytes beyond ASCII as surrogates, and they are UTF-8 (RFC 6532).
+    fields = [
+        (name, str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        for name, value in mail.raw_items()
+    ]
     first = {name.lower(): value for name, value in reversed(fields)}
     kept = [(name, one_line(_decoded(value), _HEADER_MOST)) for name, value in fields if _KEPT.fullmatch(name)]
     return MimeMessage(
@@ -98,11 +102,6 @@ def _body(content: bytes, charset: str | None) -> str:
         text = content.decode("utf-8", "replace")
     lines = text[:MAX_TEXT].replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub(lambda found: found.group() if found.group() in "\n\t" else "", lines)
-
-
-def _as_sent(value: object) -> str:
-    """Return a raw header's text; the parser keeps bytes beyond ASCII as surrogates, and they are UTF-8 (RFC 6532)."""
-    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _decoded(value: str) -> str:

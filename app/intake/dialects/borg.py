@@ -116,8 +116,13 @@ def _parse_output(text: str) -> _BorgOutput:
             case {} | [*_]:  # lists and statistics: this command was not a backup
                 output.activity = "other"
                 output.log.append(piece.text)
-            case _:
-                _add_line(output, piece.text)
+            case _:  # a line that borg prints without `--log-json`
+                output.log.append(piece.text)
+                _note_command_and_end(output, piece.text)
+                if piece.text.startswith("E "):
+                    output.unread.add(piece.text[2:])
+                elif not piece.text.startswith(_END_LINE) and (found := find_log_errors(piece.text)) is not None:
+                    output.warnings.append(found.line)
     return output
 
 
@@ -131,16 +136,6 @@ def _add_log_message(output: _BorgOutput, entry: Mapping[str, Any]) -> None:
         output.errors.append(cause[-1] if cause else message.partition("\n")[0])
     elif level == "WARNING" and not message.startswith((_REMOTE_LINE, _END_LINE)):
         output.warnings.append(message.partition("\n")[0])
-
-
-def _add_line(output: _BorgOutput, line: str) -> None:
-    """Add a line that borg prints without `--log-json`."""
-    output.log.append(line)
-    _note_command_and_end(output, line)
-    if line.startswith("E "):
-        output.unread.add(line[2:])
-    elif not line.startswith(_END_LINE) and (found := find_log_errors(line)) is not None:
-        output.warnings.append(found.line)
 
 
 def _note_command_and_end(output: _BorgOutput, line: str) -> None:

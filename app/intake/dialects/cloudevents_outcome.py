@@ -88,7 +88,10 @@ def _read_fields(content: Mapping[str, Any]) -> Iterator[Reading]:
         if state := as_text(content.get(name)):
             yield _read_state(name, state)
     for name, is_good in _FLAGS.items():
-        value = _to_flag(content.get(name))
+        # Shells send a flag as a text: `"success": "no"`. A number other than 0 and 1 is a count.
+        flag = content.get(name)
+        word = str(flag).strip().lower() if isinstance(flag, bool | int | str) else ""
+        value = True if word in _YES else False if word in _NO else None
         if value is not None:
             meaning = Meaning.SUCCESS if value is is_good else Meaning.FAILURE
             if is_good or meaning is Meaning.FAILURE:  # `failed: false` is no success by itself
@@ -103,12 +106,6 @@ def _read_fields(content: Mapping[str, Any]) -> Iterator[Reading]:
             yield Reading(Meaning.WARNING, f"{name}: {count:g}", STATUS_FIELD)
         elif isinstance(value, str) and count is None and value.strip():
             yield Reading(Meaning.FAILURE, f"{name}: {value}"[:200], STATUS_FIELD)
-
-
-def _to_flag(value: object) -> bool | None:
-    """Return what a flag says. Shells send it as a text: `"success": "no"`. A number other than 0 and 1 is a count."""
-    word = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
-    return True if word in _YES else False if word in _NO else None
 
 
 def _read_state(name: str, state: str) -> Reading:

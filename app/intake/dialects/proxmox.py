@@ -180,18 +180,14 @@ def _read_backup(
         },
     )
     reported = [*failed, *(guest for guest in guests if guest.outcome == "success")][:_MAX_GUEST_EVENTS]
-    logs = _split_log_by_guest(report.text)
-    return [*(_make_guest_event(report, host, guest, logs.get(guest.vmid, "")) for guest in reported), whole]
-
-
-def _split_log_by_guest(text: str) -> Mapping[str, str]:
-    """Return the lines of each guest, which begin with its number."""
+    # The lines of each guest begin with its number.
     found: dict[str, list[str]] = {}
-    for line in text.split("\n"):
+    for line in report.text.split("\n"):
         vmid, separator, _ = line[:12].partition(": ")
         if separator and vmid.isdecimal():
             found.setdefault(vmid, []).append(line)
-    return {vmid: "\n".join(lines) for vmid, lines in found.items()}
+    logs = {vmid: "\n".join(lines) for vmid, lines in found.items()}
+    return [*(_make_guest_event(report, host, guest, logs.get(guest.vmid, "")) for guest in reported), whole]
 
 
 def _make_guest_event(report: ProxmoxReport, host: str, guest: "Guest", log: str) -> WireEvent:

@@ -38,7 +38,13 @@ def read_template(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEven
     if _is_duplicati(mail):
         return [_read_duplicati(mail)]
     if _WINDOWS_SERVER_BACKUP.search(mail.text[:_HEAD]):
-        return [_read_windows_server_backup(mail)]
+        labels = labelled.find_labels(mail.text)
+        host = next(
+            (labels[name] for name in ("computer", "computer name", "server", "server name") if name in labels), None
+        )
+        where = host or mail.sender
+        job = f"Windows Server Backup on {where}" if where else "Windows Server Backup"
+        return [make_mail_event("windows-server-backup", mail, job, reading=read_mail_words(mail), host=host)]
     report = labelled.read_labels(mail)
     return None if report is None else [_read_labelled(mail, report)]
 
@@ -220,16 +226,6 @@ _WINDOWS_SERVER_BACKUP = re.compile(
     r"|\bMicrosoft-Windows-Backup\b|\bwbadmin (?:\d\.\d|start backup)",
     re.IGNORECASE,
 )
-
-
-def _read_windows_server_backup(mail: ReceivedMail) -> WireEvent:
-    labels = labelled.find_labels(mail.text)
-    host = next(
-        (labels[name] for name in ("computer", "computer name", "server", "server name") if name in labels), None
-    )
-    where = host or mail.sender
-    job = f"Windows Server Backup on {where}" if where else "Windows Server Backup"
-    return make_mail_event("windows-server-backup", mail, job, reading=read_mail_words(mail), host=host)
 
 
 def _read_labelled(mail: ReceivedMail, report: labelled.LabelledReport) -> WireEvent:
