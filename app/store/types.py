@@ -34,7 +34,7 @@ class Utc(TypeDecorator[datetime]):
     @staticmethod
     def to_sqlite(value: datetime | None) -> int | None:
         """Return a time as SQLite stores it."""
-        return None if value is None else to_micros(_checked(value))
+        return None if value is None else to_micros(value)
 
     @staticmethod
     def from_sqlite(value: int | None) -> datetime | None:
@@ -54,10 +54,12 @@ def _checked(value: datetime) -> datetime:
 
 
 def to_micros(value: datetime) -> int:
-    """Return microseconds since 1970, as SQLite stores a time."""
-    since = (
-        value - EPOCH
-    )  # not divided by a microsecond, which takes a third longer: an event has ten times to write and twenty to read
+    """Return microseconds since 1970, as SQLite stores a time. Raises ValueError for a time without zone."""
+    # Not divided by a microsecond, which takes a third longer: an event has ten times to write and twenty to read.
+    try:
+        since = value - EPOCH
+    except TypeError:
+        since = _checked(value) - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
