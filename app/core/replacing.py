@@ -10,18 +10,19 @@ else:
     def replace(thing: Any, /, **changes: object) -> Any:  # noqa: ANN401  (as in the standard library)
         """Return a copy of a dataclass with some fields changed. Raises TypeError for a field that it does not have.
 
-        One without slots is copied as a dict: 1.3 us for a job, where calling `__init__` with all fields takes 7.0 and copying slot
-        by slot 3.9, and there are seven copies an event.
+        One without slots gets its fields as a whole dict: 0.8 us for a job, where filling the dict that it has takes 1.3 to 4,
+        calling `__init__` with all fields 7.0 and copying slot by slot 3.9, and there are seven copies an event.
         """
         cls = type(thing)
         if not cls.__dictoffset__ or hasattr(cls, "__post_init__"):
             return dataclasses.replace(thing, **changes)
-        copied = object.__new__(cls)
-        values = copied.__dict__
-        values.update(thing.__dict__, **changes)
-        if len(values) > len(thing.__dict__):
-            unknown = next(name for name in changes if name not in thing.__dict__)
+        fields = thing.__dict__
+        values = fields | changes
+        if len(values) > len(fields):
+            unknown = next(name for name in changes if name not in fields)
             raise TypeError(f"{cls.__name__} has no field {unknown!r}")
+        copied = object.__new__(cls)
+        object.__setattr__(copied, "__dict__", values)  # it is frozen
         return copied
 
 
