@@ -88,7 +88,7 @@ def fold_job(
         known = {**nearby.runs, **known}
         fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.places)}
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
-    folded.withdrawn = newest_withdrawn(known, folded.runs)
+    folded.withdrawn = newest_withdrawn(known, folded.runs) if known else None
     folded.after = _expect_next(job, events)
     _carry_forward(folded, known)
     folded.late_failure = _find_late_failure(folded, events)
@@ -129,13 +129,13 @@ def _expect_next(before: Job, events: Sequence[Event]) -> Job:
     reports = [e for e in events if e.kind is EventKind.REPORT and (e.phase is not None or outcome_of(e) is not None)]
     if reports:
         came_at = max(event.occurred_at for event in reports)
-        labelled = max((e for e in reports if e.labels), key=lambda e: (e.occurred_at, e.key), default=None)
-        is_newest = labelled is not None and (
-            before.last_came_at is None or labelled.occurred_at >= before.last_came_at
-        )
-        labels = labelled.labels if labelled is not None and is_newest else job.labels
+        labels = job.labels
+        if labelled := [event for event in reports if event.labels]:
+            newest = max(labelled, key=lambda event: (event.occurred_at, event.key))
+            if before.last_came_at is None or newest.occurred_at >= before.last_came_at:
+                labels = newest.labels
         job = replace(job, labels=labels, last_came_at=max(before.last_came_at or came_at, came_at))
-    announced = max((run for event in events if (run := announced_run_in(event)) is not None), default=None)
+    announced = max([run for event in events if (run := announced_run_in(event)) is not None], default=None)
     if announced is not None and (before.announced_run is None or announced > before.announced_run):
         job = replace(job, told_expectation=announced.expectation, told_at=announced.at)
     expectation = job.active_expectation
@@ -228,7 +228,8 @@ def _count_days(folded: FoldedJob, known: Mapping[str, Run], zone: ZoneInfo) -> 
     for place, run in enumerate(folded.runs):
         at = run.started_at if run.outcome is RunOutcome.MISSED else run.ended_at
         day = at.astimezone(zone).date() if at is not None and run.outcome in _SUM_OF else None
-        folded.runs[place] = replace(run, day=day)
+        if day != run.day:
+            folded.runs[place] = replace(run, day=day)
     for run in folded.runs:
         for counted, sign in ((known.get(run.run_key), -1), (run, 1)):
             if counted is None or counted.day is None or counted.outcome is None:

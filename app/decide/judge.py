@@ -111,30 +111,26 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
             by_name.setdefault(key, []).append(event)
     reported = {name for name, of_job in by_name.items() if not all(event.kind in _NEVER_NEW for event in of_job)}
     locked = await jobs.lock_jobs(tx, by_name, batch.now, reported)
-    by_name = {name: valid for name, of_job in by_name.items() if (valid := _still_valid(of_job, locked.get(name)))}
-    postponed = await _settle_many_overtaken(tx, {n: (locked[n], of_job) for n, of_job in by_name.items()})
-    waiting = {event.id for name, of_job in by_name.items() if locked[name].id in postponed for event in of_job}
-    by_name = {name: of_job for name, of_job in by_name.items() if locked[name].id not in postponed}
-    keys = {
-        (name.customer_id, locked[name].id, key)
+    found = [
+        (job, valid)
         for name, of_job in by_name.items()
-        for event in of_job
-        for key in run_keys_of(event)
-    }
+        if (job := locked.get(name)) is not None  # not deleted meanwhile
+        and (valid := _still_valid(of_job, job))
+    ]
+    postponed = await _settle_many_overtaken(tx, found)
+    waiting = {event.id for job, of_job in found if job.id in postponed for event in of_job}
+    found = [(job, of_job) for job, of_job in found if job.id not in postponed]
+    keys = {(job.customer_id, job.id, key) for job, of_job in found for event in of_job for key in run_keys_of(event)}
     stored = await find_runs(tx, keys)
-    known: dict[str, dict[str, Run]] = {locked[name].id: {} for name in by_name}
+    known: dict[str, dict[str, Run]] = {job.id: {} for job, _ in found}
     for (job_id, run_key), run in stored.items():
         known[job_id][run_key] = run
-    places = {
-        job.id: places_to_pair(job, known[job.id].values(), of_job)
-        for job, of_job in ((locked[name], of_job) for name, of_job in by_name.items())
-    }
+    places = {job.id: places_to_pair(job, known[job.id].values(), of_job) for job, of_job in found}
     explained = {event.extra.get(TAUGHT_RUN) for event in events if event.kind is EventKind.TAUGHT}
     taken = [run.id for run in stored.values() if run.run_key in explained]
     nearby = await find_nearby_runs(tx, places, taken)
     folded = []
-    for name, of_job in by_name.items():
-        job = locked[name]
+    for job, of_job in found:
         zone = batch.customers[job.customer_id].time_zone
         one = fold_job(job, known[job.id], of_job, zone, nearby.get(job.id))
         if batch.agents[job.agent_id].state is not AgentState.APPROVED:  # nothing is expected of it
@@ -144,16 +140,14 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
     return folded, waiting
 
 
-async def _settle_many_overtaken(
-    tx: WriteTx, jobs_and_events: Mapping[JobName, tuple[Job, Sequence[Event]]]
-) -> set[str]:
+async def _settle_many_overtaken(tx: WriteTx, found: Sequence[tuple[Job, Sequence[Event]]]) -> set[str]:
     """Settle some of the open runs of jobs that have very many, before an end that overtakes them. Return the jobs that have still more.
 
     The end waits meanwhile: an agent may report a million starts and then one end, and no transaction is to settle them all.
     """
     ends = {
         job.id: max(ended)
-        for job, of_job in jobs_and_events.values()
+        for job, of_job in found
         if job.running_since is not None
         and (ended := [event.occurred_at for event in of_job if outcome_of(event) is not None])
     }
@@ -161,10 +155,8 @@ async def _settle_many_overtaken(
     return {job_id for job_id in sorted(many) if await runs.supersede_some(tx, job_id, ends[job_id])}
 
 
-def _still_valid(of_job: list[Event], job: Job | None) -> list[Event]:
+def _still_valid(of_job: list[Event], job: Job) -> list[Event]:
     """Drop events of the clock that an administrator's edit has overtaken: no later event would end the alert that they open."""
-    if job is None:  # deleted meanwhile
-        return []
     return of_job if job.dismissed_at is None else [event for event in of_job if event.kind is not EventKind.MISSED]
 
 
@@ -285,12 +277,12 @@ async def _judge_agents(
         proven = [e.received_at for e in reports if e.outcome is not RunOutcome.UNCLEAR]
         proven_at = max([*proven, *([agent.last_proven_at] if agent.last_proven_at else [])], default=None)
         facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
-        alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.AGENT_SILENT), None)
+        by_kind = {alert.kind: alert for alert in opened.get(agent_id, ())}
         changes = judge_agent_silence(
             agent.customer_id,
             max(silences, key=lambda event: event.occurred_at, default=None),
             proven_at,
-            alert=alert,
+            alert=by_kind.get(AlertKind.AGENT_SILENT),
             facts=facts,
             rules=batch.rules,
         )
@@ -310,7 +302,7 @@ async def _judge_agents(
             heard = watch_clock(heard, reports)
             reported_agents.append(heard)
             heard_again += [heard] if is_back else []
-            alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)
+            alert = by_kind.get(AlertKind.CLOCK_OFF)
             if alert is not None or heard.clock_offset is not None:
                 judged += [JudgedChange(change, heard, None) for change in _judge_clock(batch, agent, heard, alert)]
     await agents.save_heard(tx, reported_agents)

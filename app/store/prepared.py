@@ -173,7 +173,9 @@ class _Compiled:
         if not columns:
             return []
         # Each time once: a job has several that are the same, and most columns of times hold many NULLs.
-        moments = {value: from_micros(value) for value in set().union(*(columns[place] for place in self.times)) - {None}}
+        moments = {
+            value: from_micros(value) for value in set().union(*(columns[place] for place in self.times)) - {None}
+        }
         for place in self.times:
             columns[place] = list(map(moments.get, columns[place]))
         for place, read in self.readers:

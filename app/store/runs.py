@@ -399,8 +399,9 @@ async def add_to_days(tx: WriteTx, sums: Mapping[tuple[str, str, date], Mapping[
 
     Amounts may be negative: what a changed run counted before is taken out first.
     """
-    rows: list[dict[str, Any]] = [
-        {"customer_id": customer, "job_id": job, "day": day, **{name: amounts.get(name, 0) for name in SUMS}}
-        for (customer, job, day), amounts in sorted(sums.items())
-    ]
-    await tx.change_each(_ADD_TO_DAY, rows)
+    keys = sorted(sums)
+    names = ("customer_id", "job_id", "day")
+    columns: dict[str, list[Any]] = {name: [key[place] for key in keys] for place, name in enumerate(names)}
+    for name in SUMS:
+        columns[name] = [sums[key].get(name, 0) for key in keys]
+    await tx.change_columns(_ADD_TO_DAY, columns)
