@@ -71,7 +71,11 @@ async def run(context: AppContext, transports: Mapping[str, Transport] | None = 
     Raises ClockWrong.
     """
     if not context.settings.is_sqlite:
-        await _check_clock(context)
+        # The workers' leases are compared by these clocks: with a wrong one, two workers would send the same mail.
+        async with context.database.read() as tx:
+            difference_s = abs((context.clock() - await database_time(tx)).total_seconds())
+        if difference_s > MOST_CLOCK_DIFFERENCE_S:
+            raise ClockWrong(f"this host's clock and the database's are {difference_s:.0f} s apart: run NTP on both")
     stopping = asyncio.Event()
     if transports is None:
         transports = build_transports(context.settings, context.secret)
@@ -85,17 +89,6 @@ async def run(context: AppContext, transports: Mapping[str, Transport] | None = 
             log.error("the worker did not stop in time; what it was sending counts as unknown once its leases expire")
             work.cancel()
             await asyncio.wait([work], timeout=1)
-
-
-async def _check_clock(context: AppContext) -> None:
-    """Refuse to work if this host's clock differs much from the database's.
-
-    The workers' leases are compared by these clocks: with a wrong one, two workers would send the same mail.
-    """
-    async with context.database.read() as tx:
-        difference_s = abs((context.clock() - await database_time(tx)).total_seconds())
-    if difference_s > MOST_CLOCK_DIFFERENCE_S:
-        raise ClockWrong(f"this host's clock and the database's are {difference_s:.0f} s apart: run NTP on both")
 
 
 @contextlib.asynccontextmanager

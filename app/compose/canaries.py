@@ -3,7 +3,7 @@
 Canary and message are written in one transaction: a crash leaves both or neither. A unique key prevents that two workers send the same one.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.compose import canary_mail, mime
 from app.context import AppContext
@@ -51,11 +51,15 @@ async def _send(context: AppContext, *, asked: str | None) -> list[Canary]:
     key = context.secret.derive("canary")
     day = day_of(now, settings.time_zone, key[0] % 60)
     async with context.database.read() as tx:
-        due = [
-            (way, occasion)
-            for way in await _ways(tx, settings, key, now)
-            if (occasion := f"asked {asked}" if asked else await _occasion(tx, way, day, now)) is not None
-        ]
+        due = []
+        for way in await _ways(tx, settings, key, now):
+            occasion = f"asked {asked}" if asked else None
+            if not asked:
+                newest = await canaries.newest_of(tx, way.transport, way.relay_id)
+                todays = await canaries.newest_of(tx, way.transport, way.relay_id, day=day, fingerprint=way.fingerprint)
+                occasion = occasion_for(way, day, todays, newest, now)
+            if occasion is not None:
+                due.append((way, occasion))
         numbers = sign_numbers(context.secret.derive(NUMBERS), await summary_numbers(tx)) if due else ()
     sent = []
     for way, occasion in due:
@@ -99,12 +103,6 @@ def _facts(settings: Settings, transport: str) -> dict[str, str]:
     """Return the settings that decide how mails leave by a transport."""
     found = settings.plain_values("mail_from", "bounce_address", "mailbox_url", *_SETTINGS_OF[transport])
     return {name: value for name, value in found.items() if name not in _NO_CHANGE}
-
-
-async def _occasion(tx: ReadTx, way: Way, day: date, now: datetime) -> str | None:
-    newest = await canaries.newest_of(tx, way.transport, way.relay_id)
-    todays = await canaries.newest_of(tx, way.transport, way.relay_id, day=day, fingerprint=way.fingerprint)
-    return occasion_for(way, day, todays, newest, now)
 
 
 def _compose(context: AppContext, canary: Canary, numbers: tuple[tuple[str, str], ...]) -> tuple[Message, bytes]:

@@ -254,7 +254,12 @@ async def _compose_group(
             relay_id = await _relay_in_trouble(context, found)
         if relay_id is not None and way[1].transport == "mapi":
             found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
-        found = [view for view in found if view.what is not NoticeKind.ACKNOWLEDGED or _is_still_acknowledged(view)]
+        found = [
+            view
+            for view in found
+            if view.what is not NoticeKind.ACKNOWLEDGED
+            or (view.alert.acknowledged_at is not None and view.alert.closed_at is None)
+        ]
         if not found:
             await _suppress(context, group, "the acknowledgement was undone, or the alert is closed")
             return None
@@ -282,10 +287,6 @@ async def _relay_in_trouble(context: AppContext, found: Sequence[AlertView]) -> 
         return None
     async with context.database.read() as tx:
         return next((relay.id for relay in await relays.all_relays(tx) if agent_of(relay)[1] in names), None)
-
-
-def _is_still_acknowledged(view: AlertView) -> bool:
-    return view.alert.acknowledged_at is not None and view.alert.closed_at is None
 
 
 def _answer_url(context: AppContext, to: Recipient, first: Address, now: datetime) -> AnswerUrl | None:

@@ -20,7 +20,6 @@ from app.domain.event import Event
 from app.store.database_errors import WriteState
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import local_database_folders
-from app.store.transactions import ReadTx
 
 _ALIVE = timedelta(minutes=1)
 _FREE, _LIMIT = "tocsin_disk_free_bytes", "tocsin_disk_limit_bytes"
@@ -30,7 +29,8 @@ async def tick(context: AppContext) -> bool:
     """Look at the disks, keep the reserve, and write an event when a disk becomes low, full or well. Returns False: none is left."""
     settings, now = context.settings, context.clock()
     async with context.database.read() as tx:
-        folders = await _database_folders(tx, settings)
+        file = settings.database_file
+        folders = [file.parent] if file is not None else [Path(one) for one in await local_database_folders(tx)]
         others = [] if tx.is_sqlite else await heartbeats_since(tx, now - _ALIVE)
         own = await find_own_job(tx, JOB)
     disks = await asyncio.to_thread(_look, folders, settings)
@@ -56,12 +56,6 @@ async def _report(context: AppContext, own: OwnJob, disks: Sequence[Disk], *, is
         return disk_event(stage, disks, customer_id=own.customer_id, agent_id=agent_id, well_since=since, now=now)
 
     await report(context, own, event_of, now)
-
-
-async def _database_folders(tx: ReadTx, settings: Settings) -> list[Path]:
-    if settings.database_file is not None:
-        return [settings.database_file.parent]
-    return [Path(folder) for folder in await local_database_folders(tx)]
 
 
 def _look(database_folders: Sequence[Path], settings: Settings) -> list[Disk]:

@@ -37,20 +37,17 @@ def make_tick() -> Callable[[AppContext], Awaitable[bool]]:
             closed = await closed_between(tx, since, until) if keepers else []
         # Some at a time: thousands can be closed at once, and all of them together would hold the loop and the writer.
         for start in range(0, len(closed), _TOGETHER):
-            await _end_some(context, closed[start : start + _TOGETHER], keepers)
+            async with context.database.read() as tx:
+                some = await closed_alerts(tx, closed[start : start + _TOGETHER])
+                made = await _ends(tx, some, keepers, context.clock())
+            if made:
+                async with context.database.write() as tx:
+                    await insert_notices(tx, made)
+                    tx.after_commit(lambda: context.wakeups.wake("notices"))
         seen_until = until
         return False
 
     return tick
-
-
-async def _end_some(context: AppContext, ids: list[str], keepers: frozenset[str]) -> None:
-    async with context.database.read() as tx:
-        made = await _ends(tx, await closed_alerts(tx, ids), keepers, context.clock())
-    if made:
-        async with context.database.write() as tx:
-            await insert_notices(tx, made)
-            tx.after_commit(lambda: context.wakeups.wake("notices"))
 
 
 async def _ends(tx: ReadTx, closed: list[Alert], keepers: frozenset[str], now: datetime) -> list[Notice]:

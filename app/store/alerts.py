@@ -378,11 +378,6 @@ async def _read_problems(
     # The alerts first and alone: a join would let the database begin with the jobs, of which there are many more.
     chosen = select(alerts).where(*where).order_by(order.desc()).limit(limit)
     found = [ALERTS.mapping.read(row) for row in await tx.connection.execute(chosen)]
-    names = await _names_of(tx, found)
-    return [names[alert.id] for alert in found if alert.id in names]
-
-
-async def _names_of(tx: ReadTx, found: Collection[Alert]) -> dict[str, NamedAlert]:
     by_id = {alert.id: alert for alert in found}
     query: Select[tuple[object, ...]] = (
         select(
@@ -399,12 +394,12 @@ async def _names_of(tx: ReadTx, found: Collection[Alert]) -> dict[str, NamedAler
         .join(agents, agents.c.id == alerts.c.agent_id)
         .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
     )
-    made: dict[str, NamedAlert] = {}
+    named: dict[str, NamedAlert] = {}
     ids = list(by_id)
     for start in range(0, len(ids), 500):
         for row in await tx.connection.execute(query.where(alerts.c.id.in_(ids[start : start + 500]))):
             alert = by_id[row.id]
-            made[row.id] = NamedAlert(
+            named[row.id] = NamedAlert(
                 alert=alert,
                 customer=row.customer,
                 agent=row.agent,
@@ -413,7 +408,7 @@ async def _names_of(tx: ReadTx, found: Collection[Alert]) -> dict[str, NamedAler
                 labels={**row.agent_labels, **(row.labels or {})},
                 in_row=getattr(row, f"row_{alert.kind.value}", None) or 0,
             )
-    return made
+    return [named[alert_id] for alert_id in by_id if alert_id in named]
 
 
 async def is_newest_outside_change(

@@ -17,7 +17,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.admin.provider_sign_in import prove_by_provider, sign_in_by_provider
 from app.context import AppContext
-from app.core.errors import NotAllowed, NotFound, TocsinError, Unavailable
+from app.core.errors import NotAllowed, NotFound, Unavailable
 from app.core.loading import load_in_turn
 from app.core.oidc_settings import OidcSettings
 from app.domain.identity import Flow
@@ -84,12 +84,17 @@ async def finish_sign_in(request: Request, context: Context) -> Response:
     answer = {name: value for name, value in request.query_params.items() if len(value) <= _ANSWER_LONGEST}
     state = answer.get("state", "")[:_STATE_LONGEST]
     pending = _read_pending(context, request.cookies.get(_cookie(context, state), ""), state)
+    return_to = "/" if pending is None else pending.return_to
     try:
         token = await _begin_session(request, context, settings, pending, answer)
     except (NotAllowed, Unavailable) as refused:
-        response = await _show_refusal(request, context, pending, refused)
+        who = await find_signed_in(request)
+        if who is not None and pending is not None and pending.proof_of is not None:
+            response: Response = await prove_page(request, context, who, return_to, refused)
+        else:
+            response = sign_in_page(request, context, return_to, refused)
     else:
-        response = RedirectResponse("/" if pending is None else pending.return_to, 303)
+        response = RedirectResponse(return_to, 303)
         keep_session(response, context, token)
     set_cookie(response, context, _cookie(context, state), "", 0)  # one callback for each authorization request
     return response
@@ -122,16 +127,6 @@ async def _begin_session(
     _, token = await sign_in_by_provider(context, settings, identity, browser_of(request))
     await end_earlier(request)
     return token
-
-
-async def _show_refusal(
-    request: Request, context: AppContext, pending: _PendingSignIn | None, refused: TocsinError
-) -> Response:
-    return_to = "/" if pending is None else pending.return_to
-    who = await find_signed_in(request)
-    if who is not None and pending is not None and pending.proof_of is not None:
-        return await prove_page(request, context, who, return_to, refused)
-    return sign_in_page(request, context, return_to, refused)
 
 
 async def _redirect_to_provider(

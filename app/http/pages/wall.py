@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from app.admin.share_links import open_share_link
 from app.domain.job_status import JobCounts, StatusVerdict, judge_status, total_of
-from app.domain.share_link import SharedPart, ShareKind, ShareLink
+from app.domain.share_link import SharedPart, ShareKind
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.overview import counts_of
@@ -27,7 +27,6 @@ from app.store.job_states import (
     read_pipeline_state,
     worst_jobs,
 )
-from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)
 JOBS_SHOWN, CUSTOMERS_SHOWN = 12, 48
@@ -51,8 +50,25 @@ async def show_wall(request: Request, context: Context, token: str) -> HTMLRespo
     """Show the wall of a share link. Every token that opens nothing is answered alike."""
     link = await open_share_link(context, token, ShareKind.WALL)
     counted = [] if link.matchers else await counts_of(request).of(link.customer_ids)
+    choice, now = JobChoice(link.customer_ids, link.matchers), context.clock()
     async with context.database.read() as tx:
-        state = await _read_state(tx, link, counted, context.clock())
+        if link.matchers:
+            by_id = await count_by_customer(tx, choice, now)
+            named = await customers_by_id(tx, by_id)
+            counted = [CustomerCounts(one.id, one.name, one.time_zone, by_id[one.id]) for one in named.values()]
+        jobs = await worst_jobs(tx, choice, now, JOBS_SHOWN) if SharedPart.JOBS in link.shows else []
+        is_stale = (await read_pipeline_state(tx, link.customer_ids)).stale_because(now) is not None
+        silent = await count_silent(tx, choice, now)
+    counts = replace(total_of(one.counts for one in counted), silent_agents=silent)
+    worst_first = sorted(counted, key=_trouble_of)
+    state = WallState(
+        verdict=judge_status(counts, "stale" if is_stale else None).verdict,
+        is_stale=is_stale,
+        counts=counts,
+        customers=worst_first[:CUSTOMERS_SHOWN],
+        more=max(0, len(worst_first) - CUSTOMERS_SHOWN),
+        jobs=jobs,
+    )
     page = render(
         request,
         context,
@@ -66,26 +82,6 @@ async def show_wall(request: Request, context: Context, token: str) -> HTMLRespo
     )
     page.headers["X-Robots-Tag"] = "noindex, nofollow"
     return page
-
-
-async def _read_state(tx: ReadTx, link: ShareLink, counted: Sequence[CustomerCounts], now: datetime) -> WallState:
-    if link.matchers:
-        by_id = await count_by_customer(tx, JobChoice(link.customer_ids, link.matchers), now)
-        named = await customers_by_id(tx, by_id)
-        counted = [CustomerCounts(one.id, one.name, one.time_zone, by_id[one.id]) for one in named.values()]
-    choice = JobChoice(link.customer_ids, link.matchers)
-    jobs = await worst_jobs(tx, choice, now, JOBS_SHOWN) if SharedPart.JOBS in link.shows else []
-    is_stale = (await read_pipeline_state(tx, link.customer_ids)).stale_because(now) is not None
-    counts = replace(total_of(one.counts for one in counted), silent_agents=await count_silent(tx, choice, now))
-    worst_first = sorted(counted, key=_trouble_of)
-    return WallState(
-        verdict=judge_status(counts, "stale" if is_stale else None).verdict,
-        is_stale=is_stale,
-        counts=counts,
-        customers=worst_first[:CUSTOMERS_SHOWN],
-        more=max(0, len(worst_first) - CUSTOMERS_SHOWN),
-        jobs=jobs,
-    )
 
 
 def _trouble_of(one: CustomerCounts) -> tuple[int, ...]:
