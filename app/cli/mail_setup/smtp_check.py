@@ -17,7 +17,7 @@ from app.cli.mail_setup.certificate import CertificateProblem, explain_certifica
 from app.core.smtp_url import Auth, SmtpServer, Tls, is_loopback
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.public_only import RESOLVE_S, resolve_host
-from app.deliver.transports.smtp_connect import local_host_name
+from app.deliver.transports.smtp_connect import greet, local_host_name
 
 STEP_S = 10.0  # a person waits for each step
 _CONNECT_S = 5.0
@@ -88,7 +88,7 @@ async def _talk(client: aiosmtplib.SMTP, trial: Trial) -> AsyncGenerator[Step]:
         await client.connect()
         if server.tls is Tls.STARTTLS:
             doing = "EHLO"
-            await _greet(client)
+            await greet(client)
             doing = "TLS"
             await client.starttls()
         if server.tls is not Tls.NONE:
@@ -96,7 +96,7 @@ async def _talk(client: aiosmtplib.SMTP, trial: Trial) -> AsyncGenerator[Step]:
             version = connection.version() if isinstance(connection, ssl.SSLObject) else "TLS"
             yield Step("TLS", f"{version}, and the certificate is valid")
         doing = "EHLO"
-        await _greet(client)
+        await greet(client)
         size = client.esmtp_extensions.get("size", "")
         has_limit = size.isdecimal() and int(size)
         limit = f"mails of up to {int(size) / 1024 / 1024:.0f} MiB" if has_limit else "no limit of size named"
@@ -110,15 +110,6 @@ async def _talk(client: aiosmtplib.SMTP, trial: Trial) -> AsyncGenerator[Step]:
             yield Step("login", await _log_in(client, trial))
     except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
         yield await _failure(doing, cause, server)
-
-
-async def _greet(client: aiosmtplib.SMTP) -> None:
-    try:
-        await client.ehlo()
-    except aiosmtplib.SMTPHeloError:
-        if not client.is_connected:
-            raise
-        await client.helo()  # for a server that does not know EHLO (RFC 5321 section 3.2)
 
 
 async def _resolve(host: str, port: int) -> tuple[Step, list[str]]:

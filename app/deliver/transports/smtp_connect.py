@@ -105,7 +105,7 @@ async def _open(access: SmtpAccess, token: str | None, patience_s: float | None)
                 step = "tls"
                 await client.starttls()
             step = "ehlo"
-            await _greet(client)
+            await greet(client)
         step = "auth"
         await _log_in(client, server, token)
     except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
@@ -119,7 +119,8 @@ async def _open(access: SmtpAccess, token: str | None, patience_s: float | None)
     return SmtpSession.of(client)
 
 
-async def _greet(client: aiosmtplib.SMTP) -> None:
+async def greet(client: aiosmtplib.SMTP) -> None:
+    """Send EHLO, and HELO to a server that does not know EHLO."""
     try:
         await client.ehlo()  # after STARTTLS once more (RFC 3207 section 4.2)
     except aiosmtplib.SMTPHeloError:
