@@ -412,3 +412,9 @@ async def find_unclear_texts(tx: ReadTx, job_ids: Iterable[str], form: str) -> l
         if form_of_event.key == form:
             found.append(ReportedText(event, by_event[event.id], form_of_event))
     return found
+
+
+async def events_with_log(tx: ReadTx, event_ids: Collection[str]) -> set[str]:
+    """Return those of these events that have a log, without reading it."""
+    query = select(events.c.id).where(events.c.id.in_(event_ids), events.c.log != "")
+    return set((await tx.connection.execute(query)).scalars()) if event_ids else set()

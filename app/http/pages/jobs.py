@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from gettext import NullTranslations
 from typing import Annotated
 
@@ -15,22 +15,19 @@ from app.admin import jobs as admin_jobs
 from app.compose.error_text import hint_for
 from app.context import AppContext
 from app.core.errors import BadInput, NotFound, TocsinError
-from app.core.time_zones import read_time_zone
 from app.decide.mute import muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Alert, AlertKind
-from app.domain.customer import Customer
 from app.domain.event import Severity
-from app.domain.expectation import Expectation, describe_expectation, overdue_time, slot_after
 from app.domain.job import Job
 from app.domain.matcher import Matcher, all_match
 from app.domain.person import Role
 from app.domain.problem import NamedAlert
 from app.domain.run import Run
-from app.domain.schedule import read_schedule
 from app.domain.zone_hint import zone_hint
 from app.http.api.dependencies import Context
 from app.http.pages.acts import back_to
+from app.http.pages.expectation_form import ExpectationForm, form_of, slots_of
 from app.http.pages.frame import environment, render, viewer_of
 from app.http.pages.languages import translations
 from app.http.pages.moments import Moments
@@ -39,7 +36,7 @@ from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_ro
 from app.store.agents import agents_by_id
 from app.store.alerts import read_alerts_of_job
 from app.store.customers import customers_by_id
-from app.store.events import EVENTS
+from app.store.events import EVENTS, events_with_log
 from app.store.fleet import JobSearch, count_runs, days_of_job, latest_runs, search_jobs, word_of_job
 from app.store.jobs import JOBS
 from app.store.repository import Window
@@ -49,7 +46,7 @@ from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)
 
-_JOBS_SHOWN, _RUNS_SHOWN, _RUNS_MOST, _RUNS_CHARTED, _DAYS, _SLOTS = 50, 12, 200, 60, 30, 5
+_JOBS_SHOWN, _RUNS_SHOWN, _RUNS_MOST, _RUNS_CHARTED, _DAYS = 50, 12, 200, 60, 30
 _LOG_LINES, _LINES_OF_ADVICE, _ROUTES_SHOWN = 12, 40, 6
 _CHARTED = ("duration_s", "bytes_processed", "bytes_stored", "files_processed")
 _FAR_PERCENT = 30  # from the median: the page points at it
@@ -98,14 +95,6 @@ class PassedRoute:
     unmet: Matcher | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """When a job should run: in words, the next times, and until when each is waited for."""
-
-    words: str
-    next: Sequence[tuple[datetime, datetime]]
-
-
 @router.get("/jobs")
 async def show_jobs(
     request: Request, context: Context, who: SignedInPerson, asked: Annotated[JobsAsked, Query()]
@@ -131,42 +120,6 @@ async def show_job(
     return await _page(request, context, who, job_id, runs_shown=runs)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectationForm:
-    """What somebody filled into the form of when a job should run, as text, and why it was refused."""
-
-    cron: str
-    zone: str
-    grace_min: str
-    longest_min: str
-    refused: TocsinError | None = None
-
-    def read(self) -> Expectation:
-        """Return the expectation that it asks for. Raises BadInput, which says what is wrong."""
-        longest_min = _minutes(self.longest_min) if self.longest_min else None
-        grace_min = _minutes(self.grace_min or "60")
-        schedule = read_schedule(self.cron[:500])
-        try:
-            time_zone = schedule.time_zone or read_time_zone((self.zone or "UTC")[:64])
-        except ValueError as cause:
-            raise BadInput(f"the time zone {cause}", field="zone") from cause
-        return Expectation(
-            grace=timedelta(minutes=grace_min),
-            cron=schedule.cron,
-            time_zone=time_zone,
-            longest=None if longest_min is None else timedelta(minutes=max(1, longest_min)),
-        )
-
-
-def _form_of(job: Job, customer: Customer) -> ExpectationForm:
-    expectation = job.active_expectation
-    if expectation is None:
-        return ExpectationForm("", customer.time_zone, "60", "")
-    longest = "" if expectation.longest is None else str(int(expectation.longest.total_seconds() // 60))
-    grace = str(int(expectation.grace.total_seconds() // 60))
-    return ExpectationForm(expectation.cron or "", expectation.time_zone, grace, longest)
-
-
 async def _page(
     request: Request,
     context: AppContext,
@@ -190,6 +143,7 @@ async def _page(
         charted = (await newest_runs(tx, [job_id], _RUNS_CHARTED))[job_id]
         newest = next((run for run in runs if run.event_id is not None), None)
         event = await EVENTS.find(tx, newest.event_id or "") if newest is not None else None
+        logged = await events_with_log(tx, [run.event_id for run in runs if run.event_id is not None])
         named = NamedAlert(_imagined(job, now), customer.name, agent.name, job.name, job.activity.value, job.labels)
         routed = await _routed(tx, named, now, who)
         total = await count_runs(tx, job.customer_id, job_id)
@@ -203,7 +157,7 @@ async def _page(
         "job.html",
         status=200 if sent is None or sent.refused is None else sent.refused.status,
         place="jobs",
-        form=sent or _form_of(job, customer),
+        form=sent or form_of(job, customer),
         job=job,
         word=word,
         agent=agent,
@@ -217,11 +171,12 @@ async def _page(
         usual=usual,
         latest=_latest(charted, usual),
         log_of=newest,
+        logged=logged,
         log_event=event,
         **_log_values(lines),
-        expected=_slots_of(expectation, now, texts),
+        expected=slots_of(expectation, now, texts),
         expectation=expectation,
-        proposed=_slots_of(job.proposed_expectation, now, texts),
+        proposed=slots_of(job.proposed_expectation, now, texts),
         **routed,
         hint=zone_hint(job.expectation, charted, texts.gettext),
         advice=_advice(job, lines, texts),
@@ -236,13 +191,15 @@ async def explain_schedule(
     cron: Annotated[str, Query(max_length=500)] = "",
     zone: Annotated[str, Query(max_length=64)] = "UTC",
     grace_min: Annotated[str, Query(max_length=8)] = "60",
+    every: Annotated[str, Query(max_length=12)] = "",
+    unit: Annotated[str, Query(max_length=4)] = "h",
 ) -> HTMLResponse:
     """Return what a schedule means, as one types it: in words, with its next five times."""
     viewer = viewer_of(request, context, who)
     trouble, slots = "", None
     try:
-        wanted = ExpectationForm(cron, zone, grace_min, "").read()
-        slots = _slots(wanted, context.clock(), translations(viewer.language))
+        wanted = ExpectationForm(cron, zone, grace_min, every=every, unit=unit).read()
+        slots = slots_of(wanted, context.clock(), translations(viewer.language))
     except TocsinError as cause:
         trouble = cause.detail
     template = environment(viewer.language).get_template("schedule.html")
@@ -258,9 +215,14 @@ async def post_expect(request: Request, context: Context, who: Administrator, fo
         job = await JOBS.get(tx, job_id)
     if not who.sees(job.customer_id):
         raise NotFound(f"there is no job {job_id}")
-    cron, zone, grace, longest = (text_of(form, name)[:500] for name in ("cron", "zone", "grace_min", "longest_min"))
-    sent = ExpectationForm(cron, zone, grace, longest)
+    names = ("cron", "zone", "grace_min", "longest_min", "every", "unit")
+    cron, zone, grace, longest, every, unit = (text_of(form, name)[:500] for name in names)
+    sent = ExpectationForm(cron, zone, grace, longest, every, unit)
     try:
+        if form.get("what") == "explain":  # without scripts: shown, and nothing is stored
+            texts = translations(viewer_of(request, context, who).language)
+            explained = slots_of(sent.read(), context.clock(), texts)
+            return await _page(request, context, who, job_id, replace(sent, explained=explained))
         async with context.database.write() as tx:
             match form.get("what"):
                 case "confirm":
@@ -277,13 +239,6 @@ async def post_expect(request: Request, context: Context, who: Administrator, fo
     return back_to(request, form, "saved", 1, by)
 
 
-def _minutes(text: str) -> int:
-    longest = 366 * 24 * 60
-    if not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text) <= longest):  # noqa: PLR2004
-        raise BadInput("must be a number of minutes, at most a year")
-    return int(text)
-
-
 def _log_values(lines: Sequence[str]) -> dict[str, object]:
     """Return what the page shows of the log of the newest run: its end, and its beginning where that is not shown with the end."""
     head = "\n".join(lines[:_LOG_LINES]) if len(lines) > _LOG_LINES else ""
@@ -293,18 +248,6 @@ def _log_values(lines: Sequence[str]) -> dict[str, object]:
 def _advice(job: Job, lines: Sequence[str], texts: NullTranslations) -> str:
     last = tuple(lines[-_LINES_OF_ADVICE:])
     return texts.gettext(hint_for(AlertKind.FAILED, job.last_message, last)) if job.failures_in_row else ""
-
-
-def _slots_of(expectation: Expectation | None, now: datetime, texts: NullTranslations) -> Slots | None:
-    return None if expectation is None else _slots(expectation, now, texts)
-
-
-def _slots(expectation: Expectation, now: datetime, texts: NullTranslations) -> Slots:
-    times, moment = [], now
-    for _ in range(_SLOTS):
-        moment = slot_after(expectation, moment)
-        times.append((moment, overdue_time(expectation, moment)))
-    return Slots(describe_expectation(expectation, texts.gettext), times)
 
 
 def _usual(charted: Sequence[Run]) -> dict[str, float]:

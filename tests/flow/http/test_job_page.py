@@ -1,6 +1,7 @@
 """The page of a job: the form of when it should run, who would be notified, and its charts as a table."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -70,6 +71,68 @@ async def test_a_schedule_is_explained_with_the_grace_that_is_typed_and_then_sav
         shown = (await browser.get(page)).text
         assert "daily at 02:00 (UTC)" in shown
         assert "Grace: 10 min." in shown
+
+
+async def test_a_period_is_explained_without_scripts_stored_and_shown_in_the_form_again(api: Api) -> None:
+    async with browsing(api) as browser:
+        page = await _job(api, browser)
+        form = {"id": page.removeprefix("/job/"), "back": page, "every": "6", "unit": "h", "grace_min": "30"}
+        explained = await browser.send(page, "/act/expect", **form, what="explain")
+        assert "Not saved yet. It would mean:" in explained.text
+        assert "at least every 6 hours" in explained.text
+        assert "Counted from each report." in explained.text
+        assert 'name="every" min="1" max="2628000" value="6"' in explained.text
+        [job] = await api.items("/v1/jobs")
+        assert job["expectation"] is None, "explaining stores nothing"
+        assert (await browser.send(page, "/act/expect", **form, what="set")).status_code == 303
+        [job] = await api.items("/v1/jobs")
+        assert (job["expectation"]["period_s"], job["expectation"]["grace_s"]) == (6 * 3600, 30 * 60)
+        shown = (await browser.get(page)).text
+        assert "at least every 6 hours" in shown
+        assert 'name="every" min="1" max="2628000" value="6"' in shown
+        assert '<option value="h" selected>' in shown
+        typed = (await browser.get("/schedule/explained?cron=&every=2&unit=d&zone=UTC&grace_min=60")).text
+        assert "at least every 2 days" in typed
+
+
+@pytest.mark.parametrize(
+    ("cron", "every", "unit", "what", "says"),
+    [
+        ("", "", "h", "set", "enter a schedule or a period"),
+        ("0 2 * * *", "6", "h", "explain", "enter a schedule or a period, not both"),
+        ("", "0", "min", "set", "a period must be a whole number"),
+        ("", "99999", "d", "set", "a period must be a whole number"),
+        ("", "6", "weeks", "explain", "a period must be a whole number"),
+        ("", "six", "h", "set", "a period must be a whole number"),
+    ],
+)
+async def test_a_period_that_is_none_is_refused_with_its_reason(
+    api: Api, cron: str, every: str, unit: str, what: str, says: str
+) -> None:
+    async with browsing(api) as browser:
+        page = await _job(api, browser)
+        form = {"id": page.removeprefix("/job/"), "back": page, "cron": cron, "every": every, "unit": unit}
+        answer = await browser.send(page, "/act/expect", **form, what=what)
+        assert answer.status_code == 422
+        assert says in answer.text[answer.text.index("Not saved.") :][:300]
+        [job] = await api.items("/v1/jobs")
+        assert job["expectation"] is None
+
+
+async def test_each_run_with_a_log_leads_to_it(api: Api) -> None:
+    async with browsing(api) as browser:
+        page = await _job(api, browser)
+        for key, log in (("2", "first\nlog"), ("3", "second log")):
+            await api.report({"key": key, "agent": "files01", "job": "shares", "outcome": "success", "log": log})
+        text, logs = "", []
+        for _ in range(300):
+            text = (await browser.get(page)).text
+            logs = re.findall(r'href="(/event/evt_\w+/log)" aria-label', text)
+            if len(logs) == 2:
+                break
+            await asyncio.sleep(0.1)
+        assert len(re.findall(r'href="/proof/run_', text)) == 3, "the run without a log has none"
+        assert sorted([(await browser.get(path)).text for path in logs]) == ["first\nlog", "second log"]
 
 
 async def test_it_says_who_would_be_notified_who_not_and_why(api: Api) -> None:
