@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, String, Update, bindparam, delete, func, insert, or_, select, update
 
@@ -376,10 +376,10 @@ async def _read_problems(
     tx: ReadTx, where: Collection[ColumnElement[bool]], limit: int, order: ColumnElement[object] = alerts.c.id
 ) -> list[NamedAlert]:
     # The alerts first and alone: a join would let the database begin with the jobs, of which there are many more.
-    chosen = select(alerts).where(*where).order_by(order.desc()).limit(limit)
-    found = [ALERTS.mapping.read(row) for row in await tx.connection.execute(chosen)]
+    chosen = select(*ALERTS.mapping.columns).where(*where).order_by(order.desc()).limit(limit)
+    found = [ALERTS.mapping.read_values(row) for row in await tx.connection.execute(chosen)]
     by_id = {alert.id: alert for alert in found}
-    query: Select[tuple[object, ...]] = (
+    query: Select[Any] = (
         select(
             alerts.c.id,
             customers.c.name.label("customer"),
@@ -395,18 +395,22 @@ async def _read_problems(
         .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
     )
     named: dict[str, NamedAlert] = {}
-    ids = list(by_id)
+    ids, kinds = list(by_id), [kind.value for kind in _IN_ROW]
     for start in range(0, len(ids), 500):
-        for row in await tx.connection.execute(query.where(alerts.c.id.in_(ids[start : start + 500]))):
-            alert = by_id[row.id]
-            named[row.id] = NamedAlert(
+        rows = await tx.connection.execute(query.where(alerts.c.id.in_(ids[start : start + 500])))
+        # By place: the values of a thousand rows by their names take twice as long, and Now waits for them.
+        for row in rows:
+            alert_id, customer, agent, agent_labels, job, activity, labels, *counts = row
+            alert = by_id[alert_id]
+            in_row = counts[kinds.index(alert.kind.value)] if alert.kind.value in kinds else 0
+            named[alert_id] = NamedAlert(
                 alert=alert,
-                customer=row.customer,
-                agent=row.agent,
-                job=row.job,
-                activity=row.activity or "",
-                labels={**row.agent_labels, **(row.labels or {})},
-                in_row=getattr(row, f"row_{alert.kind.value}", None) or 0,
+                customer=customer,
+                agent=agent,
+                job=job,
+                activity=activity or "",
+                labels={**agent_labels, **(labels or {})},
+                in_row=in_row or 0,
             )
     return [named[alert_id] for alert_id in by_id if alert_id in named]
 
