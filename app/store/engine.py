@@ -33,6 +33,7 @@ from app.store.writer_queue import WriterQueue
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 IS_CLEAN = "is_clean"  # in the info of a connection: whoever used it last has ended its transaction
+ADAPTED = "adapted"  # there too: the connection as SQLAlchemy adapts it, to be had without a greenlet
 DEFERRED = "deferred"  # there too: changes that are run before the next statement (store/transactions.py)
 PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
 # A host that lost power sends nothing more, and a query would wait for its answer for ever: it counts as dead after a minute.
@@ -84,7 +85,8 @@ def open_engines(settings: Settings) -> Engines:
     _detect_dead_connections(engine)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def learn_records(connection: Any, _record: object) -> None:  # noqa: ANN401
+    def learn_records(connection: Any, record: Any) -> None:  # noqa: ANN401
+        record.info[ADAPTED] = connection
         # The driver asks the server for what it knows of this type at its first use, which takes as long as ten other statements.
         connection.run_async(lambda driver: driver.fetch("SELECT ARRAY(SELECT ROW(1))"))
 
@@ -139,7 +141,8 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
+    def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401
+        record.info[ADAPTED] = connection
         connection.isolation_level = (
             None  # BEGIN is sent below: the driver's own comes too late for a transaction that reads before it writes
         )

@@ -330,7 +330,7 @@ async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
 
 async def mark_worded(tx: WriteTx, worded: Sequence[tuple[str, str]]) -> bool:
     """Claim waiting notices, each with the id of the message that words it. False, and then no claim may be kept, if one is no longer waiting."""
-    return await tx.change(_MARK_WORDED, worded=worded) == len(worded)
+    return await tx.change_counted(_MARK_WORDED, worded=worded) == len(worded)
 
 
 async def unmark_worded(tx: WriteTx, message_ids: Collection[str]) -> None:

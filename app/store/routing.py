@@ -20,7 +20,7 @@ from app.store.customers import CUSTOMERS, CUSTOMERS_BY_ID, customers_by_id
 from app.store.prepared import Prepared, Together
 from app.store.repository import Page, Repository, Window, equals
 from app.store.returned_mails import ALL_BOUNCED, bounced_of
-from app.store.row_mapping import readable_values
+from app.store.row_mapping import UNREADABLE, readable_values
 from app.store.tables import messages
 from app.store.tables_managed import recipients, routes, rules, silences, summary_schedules, transport_tests
 from app.store.transactions import ReadTx, WriteTx
@@ -79,9 +79,10 @@ _CUSTOMERS_AND_RULES = Together(CUSTOMERS_BY_ID, _ALL_RULES)
 
 async def customers_and_rules(tx: ReadTx, ids: Collection[str]) -> tuple[dict[str, Customer], list[Rule]]:
     """Return those of `ids` that exist and can be read, and every rule in the order in which they are tried."""
-    if tx.is_sqlite:  # where a damaged customer must not hide the others
+    try:
+        found, of_rules = await tx.fetch_together(_CUSTOMERS_AND_RULES, ids=sorted(ids))
+    except UNREADABLE:  # SQLite holds a damaged time: a damaged customer must not hide the others
         return await customers_by_id(tx, ids), await all_rules(tx)
-    found, of_rules = await tx.fetch_together(_CUSTOMERS_AND_RULES, ids=sorted(ids))
     known = {one.id: one for one in readable_values(found, CUSTOMERS.mapping, "customer")}
     return known, readable_values(of_rules, RULES.mapping, "rule")
 

@@ -1,5 +1,6 @@
 """Transactions. This is the only file that commits: an `async with database.write()` block is committed as a whole or not at all."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,9 +18,9 @@ from typing import Any, TypeVar
 
 from app.core import metrics
 from app.core.log import log
-from app.store.async_engine import AsyncConnection
+from app.store.async_engine import AsyncConnection, AsyncEngine
 from app.store.database_errors import WriteState, raise_unavailable
-from app.store.engine import BUSY_S, DEFERRED, IS_CLEAN, Engines
+from app.store.engine import ADAPTED, BUSY_S, DEFERRED, IS_CLEAN, Engines
 from app.store.prepared import Prepared, Together, Values
 from app.store.writer_queue import WriteOrder
 
@@ -67,7 +68,7 @@ class ReadTx:
         return [read.read(rows) for read, rows in zip(reads, found, strict=True)]
 
     async def _connect(self) -> Any:  # noqa: ANN401  (aiosqlite's or asyncpg's connection)
-        self._driver = (await self.connection.get_raw_connection()).driver_connection
+        self._driver = _driver_of(self.connection)
         return self._driver
 
     async def _run_on_sqlite(self, act: Callable[[sqlite3.Connection], T]) -> T:
@@ -88,7 +89,15 @@ class WriteTx(ReadTx):
     _deferred: list[_OnSqlite] = field(default_factory=list)
     _after: list[Callable[[], None]] = field(default_factory=list)
 
-    async def change(self, statement: Prepared, **values: object) -> int:
+    async def change(self, statement: Prepared, **values: object) -> None:
+        """Run a prepared change."""
+        if self.is_sqlite:
+            compiled = statement.compiled(self.connection.dialect)
+            self._deferred.append(partial(_change, sql=compiled.sql, arguments=compiled.arguments(values)))
+        else:
+            await self.change_counted(statement, **values)
+
+    async def change_counted(self, statement: Prepared, **values: object) -> int:
         """Run a prepared change and return how many rows it changed."""
         driver = self._driver or await self._connect()
         compiled = statement.compiled(self.connection.dialect)
@@ -124,17 +133,15 @@ class WriteTx(ReadTx):
         return await super(WriteTx, self)._run_on_sqlite(partial(_run_with, deferred, act))
 
     async def _connect(self) -> Any:  # noqa: ANN401
-        raw = await self.connection.get_raw_connection()
-        adapted: Any = raw.dbapi_connection
+        adapted = self.connection.info[ADAPTED]
         if not self.is_sqlite and adapted._transaction is None:  # noqa: SLF001
             # SQLAlchemy sends BEGIN before the first statement that it runs itself. Without one, the driver would commit each change.
             await adapted._start_transaction()  # noqa: SLF001
-        self._driver = raw.driver_connection
-        return self._driver
+        return await super(WriteTx, self)._connect()
 
     async def begin(self, settings: str) -> None:
         """Begin now, not with the first statement: settings of PostgreSQL for this transaction go in one turn with its BEGIN."""
-        driver: Any = (await self.connection.get_raw_connection()).driver_connection
+        driver = _driver_of(self.connection)
         driver.next_settings = settings
         try:
             await self._connect()
@@ -191,7 +198,7 @@ class Database:
         way. Only for a step that is then taken again, and of which nothing leaves this service before another commit has waited: that one
         brings all earlier ones to the disk. `settings` of PostgreSQL are for this transaction.
         """
-        async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
+        async with self.engines.writing.watching(), self._turn(order), _connected(self.engines.writer) as connection:
             tx = WriteTx(connection)
             with _held(connection):
                 async with tx.on_sqlite() if self.is_sqlite else connection.begin():
@@ -206,9 +213,8 @@ class Database:
 
         Each thread switch waits for the event loop, which may take long when it is busy: this needs two instead of eight.
         """
-        async with self.engines.writing.watching(), self._turn(order), self.engines.writer.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None  # noqa: S101  (the pool returns only open connections)
+        async with self.engines.writing.watching(), self._turn(order), _connected(self.engines.writer) as connection:
+            driver = _driver_of(connection)
             with _held(connection):
                 result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
             connection.info[IS_CLEAN] = True
@@ -219,16 +225,15 @@ class Database:
 
         It goes directly to the driver, without BEGIN and COMMIT: a single statement is atomic anyway, and two round trips are saved.
         """
-        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None  # noqa: S101  (the pool returns only open connections)
+        async with self.engines.writing.watching(), _connected(self.engines.writer) as connection:
+            driver = _driver_of(connection)
             with _held(connection):
                 rows: list[Any] = await driver.fetch(statement, *values)
             return rows
 
     async def change_alone(self, statement: Prepared, **values: object) -> list[Values]:
         """Run a prepared statement that changes something on PostgreSQL as its own transaction, as `fetch_alone` does."""
-        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+        async with self.engines.writing.watching(), _connected(self.engines.writer) as connection:
             with _held(connection):
                 return await ReadTx(connection).fetch(statement, **values)
 
@@ -236,7 +241,7 @@ class Database:
     async def read(self) -> AsyncIterator[ReadTx]:
         """Open a connection for reading. It sees one snapshot on SQLite, and committed rows on PostgreSQL. Raises Unavailable."""
         with raise_unavailable():
-            async with self.engines.reader.connect() as connection:
+            async with _connected(self.engines.reader) as connection:
                 yield ReadTx(connection)
                 if not connection.in_transaction():  # only prepared statements were run
                     connection.info[IS_CLEAN] = True
@@ -261,6 +266,25 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engines.close()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Take a connection out of the pool and put it back. SQLAlchemy's own way starts a task for that, also where there is nothing to wait for."""
+    connection = await engine.connect()
+    is_unfinished = True
+    try:
+        yield connection
+        is_unfinished = connection.in_transaction()
+    finally:
+        if is_unfinished:  # it is rolled back, even if this task is cancelled meanwhile
+            await asyncio.shield(asyncio.create_task(connection.close()))
+        else:
+            await connection.close()
+
+
+def _driver_of(connection: AsyncConnection) -> Any:  # noqa: ANN401
+    return connection.info[ADAPTED].driver_connection
 
 
 @contextmanager
