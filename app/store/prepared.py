@@ -281,7 +281,7 @@ def _write_json(value: object) -> str | None:
     return None if value is None else _dump(value)
 
 
-# By Pydantic's functions in a seventh of the time of `json`, which does what they refuse: half a character that a sender's tool cut.
+# By Pydantic's functions, which take less time than `json`. It does what they refuse: half a character that a sender's tool cut.
 def _dump(value: object) -> str:
     try:
         return to_json(value).decode()

@@ -155,7 +155,7 @@ class RowMapping(Generic[T]):
         for place, convert, is_optional in self._conversions:
             if not (is_optional and converted[place] is None):
                 converted[place] = convert(converted[place])
-        if self._has_dict:  # 1.2 instead of 4.1 us for a job
+        if self._has_dict:  # less time than field by field: see core/replacing.py
             made = object.__new__(self._cls)
             object.__setattr__(made, "__dict__", dict(zip(self._names, converted, strict=True)))  # it is frozen
             return made
