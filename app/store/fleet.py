@@ -3,12 +3,13 @@
 The cost does not grow with the history.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, func, literal, literal_column, or_, select
 
 from app.core.ids import first_id_at
 from app.domain.event import RunOutcome
@@ -18,14 +19,29 @@ from app.domain.mail_views import DayCell
 from app.domain.run import Run
 from app.domain.run_calendar import BACK, CalendarEntry
 from app.store.alerts import Customers, only
-from app.store.job_states import JobChoice, conditions_of, count_by_customer, joined_jobs, state_now
+from app.store.job_states import (
+    FAILING_SINCE,
+    TROUBLE,
+    JobChoice,
+    conditions_of,
+    count_by_customer,
+    joined_jobs,
+    may_differ,
+    rank_of_state,
+    state_now,
+)
 from app.store.jobs import JOBS
 from app.store.prepared import Builder, Prepared
-from app.store.repository import Page, Window
+from app.store.repository import Page
 from app.store.runs import RUNS
 from app.store.tables import DAY_WITH_TROUBLE, agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx
+from app.store.types import EPOCH, Utc, from_micros, to_micros
 
+_PLACE = re.compile(
+    r"([0-4])\.([0-9]{1,17})\.(job_[0-9a-f]{28})"
+)  # of a job in trouble: how bad, since when, and its id
+_WELL = (ShownState.OK, ShownState.NEW)
 _NO_DAY = dict.fromkeys([name for name in DayCell._fields if name != "day"], 0)
 
 
@@ -68,27 +84,56 @@ class JobSearch:
         return where
 
 
-async def search_jobs(tx: ReadTx, search: JobSearch, seen: Customers, window: Window, now: datetime) -> Page[ListedJob]:
-    """Return the jobs that are asked for, in the order of their ids."""
+async def search_jobs(
+    tx: ReadTx, search: JobSearch, seen: Customers, limit: int, now: datetime, after: str = ""
+) -> Page[ListedJob]:
+    """Return the jobs that are asked for: those in trouble as `worst_jobs` has them, then the others in the order of their ids.
+
+    `after`: the `next` of the page before. It names the place of a job in trouble, or the id of another job.
+    """
+    found: list[ListedJob] = []
+    wanted = _listed(search, seen, now)
+    place = _PLACE.fullmatch(after)
+    if (place or not after) and search.state not in _WELL:
+        since, rank = func.coalesce(FAILING_SINCE, literal(EPOCH, Utc)), rank_of_state(now)
+        query = wanted.where(may_differ(now), state_now(now).in_(TROUBLE))
+        if place:
+            then, worst = literal(from_micros(int(place[2])), Utc), int(place[1])
+            later = or_(since > then, and_(since == then, jobs.c.id > place[3]))
+            query = query.where(or_(rank > worst, and_(rank == worst, later)))
+        found = await _read_listed(tx, query.order_by(rank, since, jobs.c.id).limit(limit + 1))
+    if len(found) > limit:
+        last = found[limit - 1]
+        since_s = to_micros(last.job.failing_since or last.job.late_failure_at or EPOCH)
+        return Page(tuple(found[:limit]), f"{TROUBLE.index(ShownState(last.word))}.{since_s}.{last.job.id}")
+    if search.state not in TROUBLE:
+        first = "job_" if place or not after else after  # it comes before each id
+        rest = wanted.where(jobs.c.id > first, state_now(now).not_in(TROUBLE)).order_by(jobs.c.id)
+        found += await _read_listed(tx, rest.limit(limit + 1 - len(found)))
+    if len(found) <= limit:
+        return Page(tuple(found), None)
+    last = found[limit - 1]
+    return Page(tuple(found[:limit]), "job_" if last.word in TROUBLE else last.job.id)
+
+
+def _listed(search: JobSearch, seen: Customers, now: datetime) -> Select[Any]:
     named = (
         agents.c.name.label("agent_name"),
         customers.c.name.label("customer_name"),
         state_now(now).label("word"),
     )
     columns: list[ColumnElement[Any]] = [*JOBS.mapping.columns, *named]
-    query: Select[Any] = (
+    return (
         select(*columns)
         .join(agents, agents.c.id == jobs.c.agent_id)
         .join(customers, customers.c.id == jobs.c.customer_id)
-        .where(*search.conditions(now), *only(seen, jobs.c.customer_id), *JOBS.bounds(window))
-        .order_by(jobs.c.id)
-        .limit(window.limit + 1)
+        .where(*search.conditions(now), *only(seen, jobs.c.customer_id))
     )
-    rows = (await tx.connection.execute(query)).all()
-    found = [
-        ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name, row.word) for row in rows[: window.limit]
-    ]
-    return Page(tuple(found), found[-1].job.id if len(rows) > window.limit else None)
+
+
+async def _read_listed(tx: ReadTx, query: Select[Any]) -> list[ListedJob]:
+    rows = await tx.connection.execute(query)
+    return [ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name, row.word) for row in rows]
 
 
 async def days_of_job(tx: ReadTx, customer_id: str, job_id: str, last: date, days: int) -> Sequence[DayCell]:

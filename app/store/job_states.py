@@ -180,8 +180,7 @@ def _outcome_at(at: Moment, *outcomes: RunOutcome) -> ColumnElement[str | None]:
 
 AT_ONCE = 400  # jobs in one batch: it holds the event loop for a few milliseconds
 SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
-_FAILING_SINCE = func.coalesce(jobs.c.failing_since, jobs.c.late_failure_at)
-_RANK = {state: place for place, state in enumerate(ShownState)}
+FAILING_SINCE = func.coalesce(jobs.c.failing_since, jobs.c.late_failure_at)
 TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.UNCLEAR, ShownState.WARNING)
 
 
@@ -312,12 +311,17 @@ async def newest_report(tx: ReadTx, choice: JobChoice) -> datetime | None:
     return found
 
 
+def rank_of_state(now: datetime) -> ColumnElement[int]:
+    """Return the place of a job's state among all states, the worst first."""
+    return case({state.value: place for place, state in enumerate(ShownState)}, value=state_now(now))
+
+
 async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -> list[JobStatus]:
     """Return the jobs in trouble, the worst first and among equals the one that fails longest."""
-    rank = case({state.value: place for state, place in _RANK.items()}, value=state_now(now))
+    rank = rank_of_state(now)
     bad = state_now(now).in_([state.value for state in TROUBLE])
     query = _statuses(tx, now, ()).where(*conditions_of(choice, now), may_differ(now), bad)
-    query = query.order_by(rank, _FAILING_SINCE, jobs.c.id).limit(limit)
+    query = query.order_by(rank, FAILING_SINCE, jobs.c.id).limit(limit)
     return [_read_status(row) for row in await tx.connection.execute(query)]
 
 
@@ -433,7 +437,7 @@ def _statuses(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
         jobs.c.name,
         jobs.c.activity,
         state_now(now),
-        seconds(_FAILING_SINCE),
+        seconds(FAILING_SINCE),
         *(
             seconds(jobs.c[name])
             for name in (

@@ -39,7 +39,6 @@ from app.store.customers import customers_by_id
 from app.store.events import EVENTS, events_with_log
 from app.store.fleet import JobSearch, count_runs, days_of_job, latest_runs, search_jobs, word_of_job
 from app.store.jobs import JOBS
-from app.store.repository import Window
 from app.store.routing import all_routes, current_silences, recipients_by_id
 from app.store.runs import newest_runs
 from app.store.transactions import ReadTx
@@ -63,7 +62,7 @@ class JobsAsked(BaseModel):
     agent: Annotated[str, Query(max_length=200)] = ""
     label: Annotated[str, Query(max_length=200)] = ""
     tool: Annotated[str, Query(max_length=200)] = ""
-    after: Annotated[str, Query(max_length=40)] = ""
+    after: Annotated[str, Query(max_length=60)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +101,7 @@ async def show_jobs(
     """Show the jobs that the address asks for."""
     search = JobSearch(asked.q, asked.state, asked.customer, asked.agent, asked.label, asked.tool)
     async with context.database.read() as tx:
-        page = await search_jobs(
-            tx, search, who.customers, Window(_JOBS_SHOWN, after=asked.after or None), context.clock()
-        )
+        page = await search_jobs(tx, search, who.customers, _JOBS_SHOWN, context.clock(), asked.after)
     return render(request, context, who, "jobs.html", place="jobs", asked=asked, page=page)
 
 
