@@ -84,11 +84,36 @@ class Chain:
     reading: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def alert_reason(self) -> str:
+        """Why the alert opened, without the name of its rule."""
+        return "" if self.alert is None else without_rule(self.alert.alert.reason, self.rule)
+
+    def decision_reason(self, decision: Decision) -> str:
+        """Return the reason of a notice without the names of its rule and its route."""
+        reason = decision.notice.reason
+        if self.alert is not None and reason.startswith(f"{self.alert.alert.reason}; "):
+            reason = self.alert_reason + reason.removeprefix(self.alert.alert.reason)
+        return without_route(reason, decision.route)
+
+    @property
     def began_at(self) -> datetime | None:
         """When we received the first of it."""
         if self.event is not None:
             return self.event.received_at
         return self.alert.alert.opened_at if self.alert is not None else None
+
+
+def without_rule(reason: str, rule: str | None) -> str:
+    """Return the reason of an alert without the name of its rule at the end: the page shows the name next to it."""
+    return reason if rule is None else reason.removesuffix(f"; rule '{rule}'")
+
+
+def without_route(reason: str, route: str | None) -> str:
+    """Return the reason of a notice without the part that names its route: the page shows the name next to it."""
+    ending = "; not silenced"
+    if route is None or not reason.endswith(named := f"; route '{route}'{ending}"):
+        return reason
+    return reason.removesuffix(named) + ending
 
 
 @router.get("/proof/{proof_id}")
