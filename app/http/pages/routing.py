@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 from starlette.datastructures import FormData
 
 from app.admin.editing import Editor
@@ -24,6 +25,7 @@ from app.http.pages import routing_forms as forms
 from app.http.pages.acts import back_to
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.jobs import Administrator
+from app.http.pages.recipient_rows import AddressRow, checked_recipient, read_rows, row_place, stored_rows
 from app.http.pages.routing_effects import Effect, PreviewedMail, alert_mail_of, effect_of
 from app.http.pages.routing_store import (
     Thing,
@@ -36,6 +38,7 @@ from app.http.pages.routing_store import (
     update_thing,
 )
 from app.http.pages.session import PostedForm, SignedIn, text_of
+from app.http.pages.transport_fields import MAIL_TRANSPORTS, TRANSPORT_FIELDS, address_hint
 from app.http.trial_message import send_trial
 from app.store.customers import CUSTOMERS
 from app.store.repository import Window
@@ -204,15 +207,36 @@ async def _change(
     if row_id is not None:
         async with context.database.read() as tx:
             thing = await find_thing(tx, kind.name, row_id)
-    checked = forms.checked(kind.create, values)
+    rows: list[AddressRow] = []
+    checked: BaseModel | list[forms.FieldError]
+    if kind.name == "recipients":
+        rows = read_rows(form)
+        values["transports"] = [row.to_values() for row in rows]
+        if text_of(form, "step") == "fields" or any(row.lacks_fields for row in rows):
+            return await _form(request, context, who, kind, values, thing=thing, rows=rows, version=_version(form))
+        before = thing.transports if isinstance(thing, Recipient) else ()
+        checked = checked_recipient(values, rows, context, before)
+    else:
+        checked = forms.checked(kind.create, values)
     if isinstance(checked, list):
-        return await _form(request, context, who, kind, values, thing=thing, errors=checked, version=_version(form))
+        return await _form(
+            request, context, who, kind, values, thing=thing, rows=rows, errors=checked, version=_version(form)
+        )
     wanted = made(context, kind.name, checked, thing, by)
     if text_of(form, "step") != "save":
         async with context.database.read() as tx:
             effect = await effect_of(tx, context, wanted)
         return await _form(
-            request, context, who, kind, values, thing=thing, effect=effect, is_checked=True, version=_version(form)
+            request,
+            context,
+            who,
+            kind,
+            values,
+            thing=thing,
+            rows=rows,
+            effect=effect,
+            is_checked=True,
+            version=_version(form),
         )
     try:
         async with context.database.write() as tx:
@@ -228,6 +252,7 @@ async def _change(
             kind,
             values,
             thing=thing,
+            rows=rows,
             refused=refused,
             version=_version(form),
             status=refused.status,
@@ -243,6 +268,7 @@ async def _form(
     values: forms.Values,
     *,
     thing: Thing | None = None,
+    rows: Sequence[AddressRow] | None = None,
     effect: Effect | None = None,
     mail: PreviewedMail | None = None,
     errors: Sequence[forms.FieldError] = (),
@@ -257,11 +283,19 @@ async def _form(
     async with context.database.read() as tx:
         recipients = await all_recipients(tx)
         customers = await _customers(tx)
+    transports = values.pop("transports", [])  # they may hold a secret that was just entered
+    own_rows = stored_rows(transports) if rows is None else rows
+    places = [(row_place(error, own_rows), error) for error in errors]
     return render(
         request,
         context,
         who,
         "routing_form.html",
+        rows=[*own_rows, AddressRow("smtp")],
+        row_errors={place: [error for at, error in places if at == place] for place, _ in places if place},
+        other_errors=[error for place, error in places if place is None],
+        transports=[*MAIL_TRANSPORTS, "webhook", *TRANSPORT_FIELDS],
+        address_hint=address_hint,
         status=status or (422 if errors else 200),
         place="routing",
         own=kind,
@@ -270,7 +304,7 @@ async def _form(
         version=version or ("" if thing is None else str(thing.version)),
         effect=effect,
         mail=mail,
-        errors=errors,
+        has_lost_secret=rows is not None and any(row.has_new_secret for row in rows),
         refused=refused,
         tested=tested,
         is_checked=is_checked,

@@ -21,7 +21,7 @@ from app.http.pages.session import text_of
 from app.http.problems import code_of, field_of
 
 M = TypeVar("M", bound=BaseModel)
-_MATCHERS_MOST, _ADDRESSES_MOST = 50, 10
+_MATCHERS_MOST = 50
 Values = dict[str, Any]  # the JSON of a thing, as the API has it
 
 
@@ -104,7 +104,7 @@ def empty_values(kind: RoutedKind, zone: ZoneInfo) -> Values:
 
 
 def read_values(kind: RoutedKind, form: FormData, zone: ZoneInfo) -> Values:
-    """Return the values that somebody entered. A field that cannot be read stays text, which the API's model refuses by its name."""
+    """Return the values that somebody entered, without the addresses of a recipient (recipient_rows.py). A field that cannot be read stays text, which the API's model refuses by its name."""
     values: Values = {name: text_of(form, name).strip() for name in kind.texts}
     values["customer_id"] = text_of(form, "customer_id") or None
     values |= {name: text_of(form, name) == "1" for name in kind.flags}
@@ -119,13 +119,6 @@ def read_values(kind: RoutedKind, form: FormData, zone: ZoneInfo) -> Values:
         ]
     if kind.has_recipients:
         values["recipients"] = [str(one) for one in form.getlist("recipient")]
-    if kind.name == "recipients":
-        pairs = zip(form.getlist("transport"), form.getlist("address"), strict=False)
-        values["transports"] = [
-            {"transport": str(transport), "address": str(address).strip()}
-            for transport, address in list(pairs)[:_ADDRESSES_MOST]
-            if str(address).strip()
-        ]
     if kind.name == "silences":
         for name in ("starts_at", "ends_at"):
             values[name] = _moment(text_of(form, name), zone) or None
@@ -137,14 +130,19 @@ def checked(model: type[M], values: Values) -> M | list[FieldError]:
     try:
         return model.model_validate(values)
     except ValidationError as wrong:
-        return [
-            FieldError(
-                field_of(("body", *one["loc"])) or "",
-                code_of(one["type"]),
-                str(one["msg"]).removeprefix("Value error, "),
-            )
-            for one in wrong.errors()
-        ]
+        return errors_of(wrong)
+
+
+def errors_of(wrong: ValidationError, place: tuple[str | int, ...] = ()) -> list[FieldError]:
+    """Return the errors of a model that is at `place` in a form."""
+    return [
+        FieldError(
+            field_of(("body", *place, *one["loc"])) or "",
+            code_of(one["type"]),
+            str(one["msg"]).removeprefix("Value error, "),
+        )
+        for one in wrong.errors()
+    ]
 
 
 def minutes_of(name: str, value: object) -> object:

@@ -50,6 +50,9 @@
     form.addEventListener("reset", () => setTimeout(tell));
   }
 
+  // Choosing the transport of an address loads the fields that it has.
+  for (const choice of all("[data-fields]")) choice.addEventListener("change", () => choice.form.querySelector("[value=fields]").click());
+
   // Copying.
   for (const button of all("[data-copy]")) button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
