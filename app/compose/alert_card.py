@@ -132,8 +132,9 @@ def trouble_of(view: AlertView) -> str:
             text = phrases.one_line(alert.message or "", _LONG)
             return f"“{text}”" if text else "a text without a subject"
         case AlertKind.FAILED | AlertKind.WARNING:
-            # Without an error text, the reason why the alert was opened: the mail must say what is wrong.
-            return phrases.shorten(error_line(view) or phrases.one_line(alert.reason, _LONG), _LONG)
+            # Without an error text, the reason why the alert was opened: the mail must say what is wrong. Which rule opened it, it says below.
+            reason = alert.reason.rpartition("; rule '")[0] if alert.reason.endswith("'") else alert.reason
+            return phrases.shorten(error_line(view) or phrases.one_line(reason or alert.reason, _LONG), _LONG)
 
 
 def runs_of(view: AlertView) -> int:

@@ -179,3 +179,17 @@ def test_a_repeated_mail_says_what_is_wrong_now() -> None:
     now = make_alert_view(what=NoticeKind.REPEATED, message="disk full", thread_subject=first)
     assert subject_of([now]) == "[STILL FAILED] nightly-sql on sql01 (Acme): disk full"
     assert first_topic(now) == "nightly-sql on sql01 (Acme): repository is locked"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("a failure; rule 'failed'", "a failure"),
+        ("2nd failure in a row; rule 'it's; rule 'x''", "2nd failure in a row; rule 'it's"),
+        ("a failure; rule 'failed'; its agent is new", "a failure; rule 'failed'; its agent is new"),
+    ],
+)
+def test_a_failure_without_a_text_is_named_without_the_rule(reason: str, words: str) -> None:
+    view = make_alert_view(message=None)
+    view = replace(view, alert=replace(view.alert, reason=reason, message=None))
+    assert subject_of([view]) == f"[FAILED] nightly-sql on sql01 (Acme): {words}"
