@@ -125,6 +125,21 @@ def test_who_is_not_signed_in_comes_to_the_page_that_the_link_named(
         assert seen.elsewhere == []
 
 
+def test_what_can_be_done_with_an_acknowledged_alert_stands_in_one_line_on_a_phone_in_german(
+    chromium: Browser, demo: Served, owner: StorageState
+) -> None:
+    with opened(chromium, demo, owner, LOOKS[0]) as (page, _):
+        page.goto("/alerts?tab=nobody")
+        page.locator(".al .acts > button").last.click()
+        page.get_by_role("button", name="Rückgängig").first.wait_for()
+        page.goto("/alerts?tab=acknowledged")
+        row = page.locator(".al .acts").first
+        expect(row).to_contain_text("Mir zuweisen")
+        tops = row.locator(".btn:visible").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+        assert len(tops) == 3
+        assert len(set(tops)) == 1
+
+
 @pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
 def test_a_failed_job_is_acknowledged_and_that_is_undone(
     chromium: Browser, demo: Served, owner: StorageState, *, scripts: bool

@@ -5,6 +5,7 @@ They are English in the API, in mails and in the log. A part that is not here is
 the words of a server.
 """
 
+import re
 from gettext import NullTranslations
 
 from markupsafe import Markup
@@ -175,14 +176,36 @@ _SERVICE = (
     _("it has refused nothing for a day, or was revoked"),
     _("reports are within the budgets and the usual again"),
 )
+_EXCESSES = (
+    _("agent %(agent)s reports very much for a new one: %(n)s results since %(at)s, %(failures)s of them no success"),
+    _("agent %(agent)s reports %(times)s times its usual: %(n)s results since %(at)s, %(failures)s of them no success"),
+    _("usually %(n)s a day"),
+    _("%(n)s more agents"),
+    _("refused since %(at)s: %(n)s reports beyond the budget of %(words)s"),
+    _("refused since %(at)s: %(n)s reports beyond the budget of %(words)s, most of them of agent %(agent)s"),
+    _("%(n)s of them are failures, stored under this job"),
+    _("%(n)s events a minute"),
+    _("%(n)s new agents an hour"),
+    _("%(n)s new jobs an hour"),
+    _("%(n)s bytes a day"),
+    _("%(n)s mails a minute"),
+    _(
+        "Failures are accepted all the same. A success may be among what was refused: a job of this key that is called missed may have run."
+    ),
+)
 _PATTERNS = patterns_of(
     (
-        *(*_OUTCOMES, *_ALERTS, *_CLOSINGS, *_NOTICES, *_MESSAGES, *_REPORTS, *_SERVICE),
+        *(*_OUTCOMES, *_ALERTS, *_CLOSINGS, *_NOTICES, *_MESSAGES, *_REPORTS, *_SERVICE, *_EXCESSES),
         *(*DISKS, *CREDENTIALS, *CANARIES, *RELAYS),
     )
 )
 
 
+# Where a sentence about too many reports begins: their message has as many as there are agents and budgets.
+_EXCESS = re.compile(r"\. (?=agent |\d+ more agents|refused since |Failures are accepted all the same\. )")
+
+
 def stored_text(text: str, texts: NullTranslations) -> str | Markup:
     """Return a stored text in a language; a part of it that is not translated is marked as English."""
-    return translated_parts(text, texts, _PATTERNS)
+    sentences = [translated_parts(one, texts, _PATTERNS) for one in _EXCESS.split(text)]
+    return (Markup(". ") if any(isinstance(one, Markup) for one in sentences) else ". ").join(sentences)

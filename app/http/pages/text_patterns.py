@@ -4,7 +4,7 @@ Texts that are stored, or that other programs read too, are English: reasons, fi
 templates, with the same places for values. What fits no template, such as the words of a mail server, stays and is marked as English.
 
 The name of a place says how its value is shown: `text` and `remedy` are in the reader's language too, and `words` if it is a text of ours (people can
-enter others there); `nth` is a number with its English ending, as in `3rd`; `at` and `since` are times; any other name is shown as it is. A digit at the end makes a second
+enter others there); `nth` is a number with its English ending, as in `3rd`; `at` and `since` are times; `habit` is when a job should run; any other name is shown as it is. A digit at the end makes a second
 place of one kind.
 """
 
@@ -15,6 +15,8 @@ from functools import lru_cache
 from gettext import NullTranslations
 
 from markupsafe import Markup, escape
+
+from app.http.pages.habit_texts import habit_text
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
 
@@ -130,6 +132,8 @@ def _shown(name: str, value: str, texts: NullTranslations, patterns: Patterns) -
         return _parts(value, texts, patterns)
     if name == "words":
         return _whole(value, texts, patterns) or value
+    if name == "habit":
+        return habit_text(value, texts)
     if found := _TIME.fullmatch(value) if name in ("at", "since") else None:
         return f"{texts.gettext(DAY) % found.groupdict()}{found['time']}"
     return value

@@ -1,7 +1,9 @@
 """The texts that are stored in English, such as the reason of an alert, are in the reader's language on pages."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ import app
 from app.decide.rules import _count_in_words
 from app.domain.alert import AlertKind
 from app.domain.event import RunOutcome
+from app.domain.expectation import Expectation, describe_expectation
+from app.http.pages.habit_texts import habit_text
 from app.http.pages.languages import translations
 from app.http.pages.stored_texts import stored_text
 from tests.support.written_texts import texts_in
@@ -24,7 +28,7 @@ _WRITTEN_IN = (
     *("decide/unended.py", "decide/summaries.py", "decide/missed.py"),
     *("deliver/after_attempt.py", "deliver/failover.py", "deliver/sweep.py"),
     *("compose/tick.py", "domain/relay.py", "domain/credential.py", "domain/disk_space.py", "domain/unreadable.py"),
-    *("domain/uncomposed.py", "domain/bounced_address.py", "domain/canary.py"),
+    *("domain/uncomposed.py", "domain/bounced_address.py", "domain/canary.py", "domain/excess.py"),
 )  # fmt: skip
 
 # Parts of texts that are put together there from pieces; `test_a_reason_of_several_parts_is_german` has the whole texts.
@@ -67,6 +71,19 @@ _FRAGMENTS = {
     *("within success min", "(success)", "so far", "it did not leave successsuccess"),
     "the mailbox in which it should arrive could not be read success",
     "it did not arrive success, although success accepted itsuccess",
+    # How much a key or an agent reports beyond its budget or its usual.
+    *("reports under the key", "success results since success UTC, success of them no success", "success more agents"),
+    *(
+        "agent success reports very much for a new one: success",
+        "agent success reports success times its usual: success",
+    ),
+    *(
+        "most of them of agent success",
+        "success of them are failures, stored under this job",
+        ".",
+        "successsuccess (success)",
+    ),
+    "refused since success UTC: success reports beyond the budget of success successsuccesssuccess",
     # Why a route reports nothing again, and what only a mail says: not stored.
     *("acknowledged by success", "its route reports each alert once, or was disabled or deleted", "closed:"),
     "it goes by mapi, perhaps through the relay that it is about, because you have no other transport: add one",
@@ -119,8 +136,20 @@ def test_every_reason_that_the_service_writes_is_german_on_a_german_page(name: s
         ("relay win01 has not reported yet", "Relay win01 hat sich noch nicht gemeldet"),
         (("expected 2026-11-27 02:00 UTC (learned from its runs: on working days at 02:00; on Sundays at 04:00 (UTC); not confirmed) "
          "and did not come; last report 2026-11-26 02:01 UTC"),
-         ("erwartet um 27.11.2026 02:00 UTC (aus seinen Läufen gelernt: on working days at 02:00; on Sundays at 04:00 (UTC); "
+         ("erwartet um 27.11.2026 02:00 UTC (aus seinen Läufen gelernt: montags bis freitags um 02:00; an Sonntagen um 04:00 (UTC); "
          "nicht bestätigt) und nicht gekommen; letzter Bericht 26.11.2026 02:01 UTC")),
+        (("agent sql01 reports 40 times its usual: 4000 results since 2026-11-27 02:00 UTC, 3 of them no success; usually 100 a day. "
+          "agent web01 reports very much for a new one: 900 results since 2026-11-27 02:00 UTC, 0 of them no success. 2 more agents"),
+         ("Agent sql01 meldet 40-mal so viel wie üblich: 4000 Ergebnisse seit 27.11.2026 02:00 UTC, 3 davon kein Erfolg; üblich sind 100 am Tag. "
+          "Agent web01 meldet sehr viel für einen neuen: 900 Ergebnisse seit 27.11.2026 02:00 UTC, 0 davon kein Erfolg. 2 weitere Agenten")),
+        (("refused since 2026-11-27 02:00 UTC: 900 reports beyond the budget of 600 events a minute, most of them of agent sql01; "
+          "4 of them are failures, stored under this job. refused since 2026-11-27 02:00 UTC: 9 reports beyond the budget of 5 new jobs an hour. "
+          "Failures are accepted all the same. A success may be among what was refused: a job of this key that is called missed may have run."),
+         ("abgelehnt seit 27.11.2026 02:00 UTC: 900 Berichte über das Budget von 600 Ereignissen in der Minute hinaus, die meisten vom Agenten sql01; "
+          "4 davon sind Fehlschläge, unter diesem Job gespeichert. abgelehnt seit 27.11.2026 02:00 UTC: 9 Berichte über das Budget von "
+          "5 neuen Jobs in der Stunde hinaus. Fehlschläge werden trotzdem angenommen. Unter dem Abgelehnten kann ein Erfolg sein: "
+          "Ein Job dieses Schlüssels, der als ausgeblieben gilt, kann gelaufen sein.")),
+        ("refused since 2026-11-27 02:00 UTC: many <b>", '<span lang="en">refused since 2026-11-27 02:00 UTC: many &lt;b&gt;</span>'),
         ("expected 2026-11-27 02:00 UTC, as its tool announced, and did not come; no report so far",
          "erwartet um 27.11.2026 02:00 UTC, wie sein Werkzeug es ankündigte, und nicht gekommen; bisher kein Bericht"),
         ("running since 2026-11-27 02:00 UTC, longer than it should: the run r1 has not ended; another run of this job succeeded at 2026-11-27 03:00 UTC",
@@ -161,3 +190,22 @@ def test_any_words_of_a_server_stay_and_none_is_markup(words: str, signs: str) -
         assert "<" not in shown.replace('<span lang="en">', "").replace("</span>", "")
         if "\n" not in words and words and text == words:
             assert len(shown.striptags()) > 0 or not words.strip()
+
+
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        *({"cron": "20 1 * * *"}, {"cron": "20 1,13 * * *"}, {"cron": "0 2 * * 1-5; 0 4 * * 6,0"}, {"cron": "5 */4 * * *"}),
+        *({"cron": "5 * * * *"}, {"cron": "0 3 1 * *"}, {"cron": "0 3 * * 1#1"}, {"cron": "0 3 * * 2; 0 3 * * 1#1"}),
+        *({"cron": "7 * * * 1,2", "time_zone": "Europe/Berlin"}, {"period": timedelta(days=1)}, {"period": timedelta(days=3)}),
+        *({"period": timedelta(minutes=90)}, {"period": timedelta(hours=1)}, {"period": timedelta(seconds=1)}),
+    ],
+)  # fmt: skip
+def test_a_learned_habit_is_as_german_in_a_stored_reason_as_on_the_page_of_its_job(expectation: dict[str, Any]) -> None:
+    when = Expectation(grace=timedelta(0), **expectation)
+    assert habit_text(describe_expectation(when), _GERMAN) == describe_expectation(when, _GERMAN.gettext)
+
+
+@given(st.text(max_size=200))
+def test_a_habit_of_other_words_stays(text: str) -> None:
+    assert habit_text(text, translations("en")) == text
