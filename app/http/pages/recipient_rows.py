@@ -132,8 +132,12 @@ def row_place(error: FieldError, rows: Sequence[AddressRow]) -> tuple[int, str] 
         return None
     row = rows[int(number)]
     name = rest.removeprefix(".options").removeprefix(f".{row.transport}").lstrip(".")
-    known = next((one.name for one in row.fields if name == one.name or name.startswith(one.name + ".")), "address")
-    return int(number), known
+    if name in ("", "address"):
+        return int(number), "address"
+    own = next((one.name for one in row.fields if name == one.name or name.startswith(one.name + ".")), None)
+    # A secret header that is not known is named by its own name.
+    pairs = next((one.name for one in row.fields if one.kind is FieldKind.HIDDEN_PAIRS), "address")
+    return int(number), own or pairs
 
 
 def _row_errors(number: int, row: AddressRow, context: AppContext, before: Sequence[Address]) -> list[FieldError]:
@@ -156,7 +160,7 @@ def _defaults(transport: str) -> dict[str, str]:
 def _text(option: OptionField, value: object) -> str:
     is_secret = option.kind in _SECRETS
     if isinstance(value, Mapping):
-        lines = (f"{name}:" if is_secret else f"{name}: {one}" for name, one in value.items())
+        lines = (f"{name}:" if is_secret else f"{name}: {one}" for name, one in sorted(value.items()))
         return "\n".join(line.replace("\n", "\n" + _MORE) for line in lines)
     return "" if value is None or is_secret else str(value)
 

@@ -294,7 +294,7 @@ async def _form(
         rows=[*own_rows, AddressRow("smtp")],
         row_errors={place: [error for at, error in places if at == place] for place, _ in places if place},
         other_errors=[error for place, error in places if place is None],
-        transports=[*MAIL_TRANSPORTS, "webhook", *TRANSPORT_FIELDS],
+        transports=[*MAIL_TRANSPORTS, *TRANSPORT_FIELDS],
         address_hint=address_hint,
         status=status or (422 if errors else 200),
         place="routing",

@@ -24,7 +24,6 @@ from app.http.api.routes import RouteCreate
 from app.http.api.rules import RuleCreate
 from app.http.api.silences import SilenceCreate
 from app.http.api.summary_schedules import SummaryScheduleCreate
-from app.http.pages.transport_fields import TRANSPORT_FIELDS
 from app.store.repository import Window
 from app.store.routing import RECIPIENTS, ROUTES, RULES, SILENCES, all_recipients, all_routes, all_rules, page_silences
 from app.store.summaries import SUMMARY_SCHEDULES, page_summary_schedules
@@ -80,12 +79,7 @@ def made(context: AppContext, kind: str, model: BaseModel, before: Thing | None,
             follows = isinstance(before, Recipient) and before.follows_settings
             old = before.transports if isinstance(before, Recipient) else ()
             recipient = model.to_recipient(id_, created_at, context, old)
-            # A form shows no options of these transports: those of an address that stays are kept.
-            kept = tuple(
-                to if to.transport in TRANSPORT_FIELDS else next((one for one in old if one == to), to)
-                for to in recipient.transports
-            )
-            return replace(recipient, transports=kept, follows_settings=follows, version=version)
+            return replace(recipient, follows_settings=follows, version=version)
         case SilenceCreate():
             who = before.created_by if isinstance(before, Silence) else by.who
             return replace(model.to_silence(id_, by.at, who), created_at=created_at, version=version)
