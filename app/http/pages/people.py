@@ -15,6 +15,7 @@ from app.domain.one_time_link import LinkPurpose
 from app.domain.person import Person, Role
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
+from app.http.pages.kept_forms import forget_form, kept_form, need_fresh_and_keep
 from app.http.pages.session import PostedForm, SignedIn, need_fresh, need_role, text_of
 from app.store.customers import page_customers
 from app.store.people import PEOPLE, external_id_of, list_people, proofs_of
@@ -24,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = "/people"
 _CUSTOMERS = 1_000
 Owner = Annotated[SignedIn, Depends(need_role(Role.OWNER))]
+_FIELDS = ("name", "email", "role", "sees", "customer", "disabled")
 Done = Annotated[str, Query(max_length=20)]
 
 
@@ -32,13 +34,17 @@ async def show_people(
     request: Request, context: Context, who: Owner, person: str = "", news: Done = ""
 ) -> HTMLResponse:
     """Show everybody; with `person`, what can be changed of one."""
-    return await _page(request, context, who, chosen=person, news=news)
+    kept = kept_form(request, context, who)
+    page = await _page(request, context, who, chosen=person, news=news, kept=kept)
+    if kept is not None:
+        forget_form(page, context)
+    return page
 
 
 @router.post(PAGE + "/new")
 async def post_person(request: Request, context: Context, who: Owner, form: PostedForm) -> HTMLResponse:
     """Add a person, and show the link that invites them, once."""
-    need_fresh(who, context, PAGE)
+    need_fresh_and_keep(who, context, PAGE, form, _FIELDS)
     by = who.editor(context)
     try:
         wanted = NewPerson(text_of(form, "name"), text_of(form, "email"), role_in(form), customers_in(form))
@@ -53,7 +59,7 @@ async def post_person(request: Request, context: Context, who: Owner, form: Post
 @router.post(PAGE + "/{person_id}")
 async def post_change(person_id: str, request: Request, context: Context, who: Owner, form: PostedForm) -> Response:
     """Change what a person may do, or whether they may sign in."""
-    need_fresh(who, context, f"{PAGE}?person={person_id}")
+    need_fresh_and_keep(who, context, f"{PAGE}?person={person_id}", form, _FIELDS)
     try:
         async with context.database.write() as tx:
             await change_person(
@@ -112,6 +118,7 @@ async def _page(
     news: str = "",
     refused: TocsinError | None = None,
     link: str | None = None,
+    kept: FormData | None = None,
 ) -> HTMLResponse:
     async with context.database.read() as tx:
         everybody = await list_people(tx)
@@ -137,6 +144,8 @@ async def _page(
         news=news,
         refused=refused,
         link=link,
+        kept=kept,
+        kept_customers=None if kept is None or kept.get("sees") != "chosen" else kept.getlist("customer"),
     )
 
 

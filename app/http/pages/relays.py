@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import FormData
 
 from app.admin.relay_setup import create_setup_code
 from app.admin.relays import ask_relay_doctor, create_relay, pause_relay, queue_test_message, resume_relay
@@ -26,6 +27,7 @@ from app.http.api.dependencies import Context
 from app.http.api.recipients import checked_address
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
+from app.http.pages.kept_forms import forget_form, kept_form, need_fresh_and_keep
 from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_everything, need_fresh, text_of
 from app.http.relay_setup_lines import RelaySetupOut, setup_out
 from app.http.trial_message import build_trial
@@ -62,13 +64,17 @@ class RelayView:
 @router.get(PAGE)
 async def show_relays(request: Request, context: Context, who: SignedInPerson) -> HTMLResponse:
     """Show the relays of the customers that the person sees."""
-    return await _page(request, context, who)
+    kept = kept_form(request, context, who)
+    page = await _page(request, context, who, kept=kept)
+    if kept is not None:
+        forget_form(page, context)
+    return page
 
 
 @router.post(PAGE + "/new")
 async def post_relay(request: Request, context: Context, who: Administrator, form: PostedForm) -> HTMLResponse:
     """Add a relay, and show once what to paste on its host."""
-    need_fresh(who, context, PAGE)
+    need_fresh_and_keep(who, context, PAGE, form, ("name",))
     by, name = who.editor(context), plain_name(text_of(form, "name"))[:200]
     try:
         if not name:
@@ -140,6 +146,7 @@ async def _page(
     refused: TocsinError | None = None,
     setup: RelaySetupOut | None = None,
     chosen: str = "",
+    kept: FormData | None = None,
 ) -> HTMLResponse:
     async with context.database.read() as tx:
         shown = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
@@ -161,6 +168,7 @@ async def _page(
         refused=refused,
         setup=setup,
         chosen=chosen,
+        kept=kept,
         # Reasons and doctor's lines can name what another customer's message was about.
         sees_all=who.customers is None,
         may_change=who.role.covers(Role.ADMINISTRATOR) and who.customers is None,

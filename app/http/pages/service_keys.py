@@ -19,6 +19,7 @@ from app.http.api.dependencies import Authenticator, Context
 from app.http.pages.connect import customers_of
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
+from app.http.pages.kept_forms import forget_form, kept_form, need_fresh_and_keep
 from app.http.pages.people import customers_in, role_in
 from app.http.pages.session import PostedForm, SignedIn, need_everything, need_fresh, text_of
 from app.store.keys import page_keys
@@ -27,6 +28,7 @@ from app.store.repository import Window
 router = APIRouter(include_in_schema=False)
 PAGE = "/service/keys"
 _SHOWN, _NAME_MOST = 50, 200
+_FIELDS = ("name", "role", "sees", "customer", "lasts")
 # Keys of agents are made on the page Connect, those of relays by a set-up code; the kinds admin and viewer are roles of access.
 MADE_HERE = (KeyKind.ENROL, KeyKind.ACCESS, KeyKind.MONITOR)
 LASTS_DAYS = (30, 90, 365)
@@ -61,7 +63,11 @@ async def show_keys(
     """Show the keys that are in force, or those that were ended; with `new`, the form for a key of this kind."""
     if _kind_to_make(asked.new) is not None and who.role.covers(Role.OWNER):
         need_fresh(who, context, f"{PAGE}?new={asked.new}")  # before the form is filled in: its fields would be lost
-    return await _page(request, context, who, asked)
+    kept = kept_form(request, context, who)
+    page = await _page(request, context, who, asked, sent=kept, is_kept=kept is not None)
+    if kept is not None:
+        forget_form(page, context)
+    return page
 
 
 @router.post(PAGE)
@@ -70,7 +76,8 @@ async def post_key(
 ) -> HTMLResponse:
     """Make a key, and show it once."""
     kind = text_of(form, "kind")
-    need_fresh(who, context, f"{PAGE}?new={kind[:10]}" if _kind_to_make(kind) is not None else PAGE)
+    page = f"{PAGE}?new={kind[:10]}" if _kind_to_make(kind) is not None else PAGE
+    need_fresh_and_keep(who, context, page, form, _FIELDS)
     by = who.editor(context)
     try:
         wanted = _wanted(form, by.at)
@@ -159,6 +166,7 @@ async def _page(
     refused: TocsinError | None = None,
     made: NewSecret | None = None,
     sent: FormData | None = None,
+    is_kept: bool = False,
 ) -> HTMLResponse:
     kind = next((kind for kind in KeyKind if kind.value == asked.kind), None)
     async with context.database.read() as tx:
@@ -185,6 +193,7 @@ async def _page(
         lasts_days=LASTS_DAYS,
         overlaps=OVERLAP_HOURS,
         sent=sent or {},
+        kept=is_kept,
         sent_customers=[] if sent is None else sent.getlist("customer"),
         refused=refused,
         made=made,

@@ -18,7 +18,8 @@ from app.http.api.share_links import PATHS
 from app.http.pages.connect import customers_of
 from app.http.pages.done import saved_address
 from app.http.pages.frame import render
-from app.http.pages.session import PostedForm, SignedIn, need_everything, need_fresh, text_of
+from app.http.pages.kept_forms import forget_form, kept_form, need_fresh_and_keep
+from app.http.pages.session import PostedForm, SignedIn, need_everything, text_of
 from app.store.keys import page_share_links
 from app.store.repository import Window
 
@@ -26,6 +27,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = "/service/links"
 _SHOWN = 50
 _NAME_MOST = 200
+_FIELDS = ("name", "kind", "sees", "customer", "shows", "lasts")
 _LASTS = {"30": timedelta(days=30), "365": timedelta(days=365), "": None}
 Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))]
 
@@ -35,13 +37,17 @@ async def show_links(
     request: Request, context: Context, who: Administrator, after: Annotated[str, Query(max_length=40)] = ""
 ) -> HTMLResponse:
     """Show the links, the newest first, and a form for a new one."""
-    return await _page(request, context, who, after=after)
+    kept = kept_form(request, context, who)
+    page = await _page(request, context, who, after=after, kept=kept)
+    if kept is not None:
+        forget_form(page, context)
+    return page
 
 
 @router.post(PAGE)
 async def post_link(request: Request, context: Context, who: Administrator, form: PostedForm) -> HTMLResponse:
     """Make a link, and show its address once."""
-    need_fresh(who, context, PAGE)
+    need_fresh_and_keep(who, context, PAGE, form, _FIELDS)
     by = who.editor(context)
     try:
         wanted = _wanted_in(form, context)
@@ -93,6 +99,7 @@ async def _page(
     after: str = "",
     refused: TocsinError | None = None,
     made: str | None = None,
+    kept: FormData | None = None,
 ) -> HTMLResponse:
     async with context.database.read() as tx:
         page = await page_share_links(tx, Window(_SHOWN, after=after or None))
@@ -113,4 +120,7 @@ async def _page(
         now=context.clock(),
         refused=refused,
         made=made,
+        kept=kept,
+        kept_customers=[] if kept is None else kept.getlist("customer"),
+        kept_shows=["counts"] if kept is None else kept.getlist("shows"),
     )
