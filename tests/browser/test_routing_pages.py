@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, StorageState
 
+from app.http.pages.transport_fields import TRANSPORT_FIELDS
 from tests.browser.test_pages import LOOKS, opened, serious
 from tests.support.cli import Served
 
@@ -95,4 +96,36 @@ def test_a_route_is_looked_at_before_it_is_saved_and_deleted_in_two_steps(
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("Saved.").wait_for()
     assert page.get_by_role("link", name=f"nights {scripts}").count() == 0
+    context.close()
+
+
+@pytest.mark.parametrize("look", [LOOKS[1], LOOKS[3]], ids=["phone", "desk"])
+def test_choosing_a_transport_shows_its_fields(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str, look: tuple[int, Literal["light", "dark"], str]
+) -> None:
+    with opened(chromium, demo, owner, look) as (page, seen):
+        page.goto("/routing/recipients/new")
+        for transport in TRANSPORT_FIELDS:
+            page.locator("select[name=transport]").first.select_option(transport)
+            for field in TRANSPORT_FIELDS[transport]:
+                page.locator(f"[name='0.{field.name}']").wait_for()
+            assert serious(page, axe) == [], transport
+            wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wider <= 0, f"the fields of {transport} are {wider} px wider than the screen"
+        assert seen.errors == []
+
+
+def test_a_transport_is_chosen_without_scripts(chromium: Browser, demo: Served, owner: StorageState) -> None:
+    context = chromium.new_context(
+        storage_state=owner, java_script_enabled=False, base_url=f"http://127.0.0.1:{demo.port}"
+    )
+    page = context.new_page()
+    page.goto("/routing/recipients/new")
+    page.locator("select[name=transport]").first.select_option("syslog")
+    page.locator("button[value=fields]").first.click()
+    page.locator("select[name='0.facility']").wait_for()
+    page.fill("input[name=name]", "logs without scripts")
+    page.locator("input[name=address]").first.fill("tls://logs.example.org:6514")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="logs without scripts", exact=True).wait_for()
     context.close()
