@@ -58,10 +58,9 @@ class ExpectationForm:
 
     def _period(self) -> timedelta:
         text, unit = self.every.strip(), _UNITS.get(self.unit)
-        if unit is None or not (text.isascii() and text.isdecimal() and len(text) < 8):  # noqa: PLR2004
-            raise BadInput("a period must be a whole number, at least one minute and at most five years")
-        period = int(text) * unit
-        if not _SHORTEST <= period <= _LONGEST:
+        is_number = text.isascii() and text.isdecimal() and len(text) < 8  # noqa: PLR2004
+        period = int(text) * unit if unit is not None and is_number else None
+        if period is None or not _SHORTEST <= period <= _LONGEST:
             raise BadInput("a period must be a whole number, at least one minute and at most five years")
         return period
 

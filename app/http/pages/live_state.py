@@ -125,7 +125,7 @@ class LiveStreams:
 
     def _is_heard(self, seen: Customers) -> bool:
         """Say whether a page waits for this state. Otherwise nobody needs to be kept from reading too often: only who asks reads."""
-        return self._used[None if seen is None else frozenset(seen)] > 0
+        return self._used[_scope_of(seen)] > 0
 
     def forget_counts(self) -> None:
         """Count the problems again at the next request."""
@@ -133,7 +133,7 @@ class LiveStreams:
             state.forget_count()
 
     def _state_of(self, seen: Customers) -> LiveState:
-        scope = None if seen is None else frozenset(seen)
+        scope = _scope_of(seen)
         if scope not in self._states and len(self._states) >= _STATES_MOST:
             self._states = {own: one for own, one in self._states.items() if self._used[own] > 0}
         return self._states.setdefault(scope, LiveState(self._context, seen))
@@ -141,7 +141,7 @@ class LiveStreams:
     @contextmanager
     def opened(self, person_id: str, seen: Customers) -> Iterator[LiveState]:
         """Count a stream while the block runs; yields the state that it waits for, which all with the same customers share."""
-        scope = None if seen is None else frozenset(seen)
+        scope = _scope_of(seen)
         self._open[person_id] += 1
         self._used[scope] += 1
         try:
@@ -153,6 +153,11 @@ class LiveStreams:
                 del self._open[person_id]
             if self._used[scope] <= 0:
                 del self._used[scope]
+
+
+def _scope_of(seen: Customers) -> frozenset[str] | None:
+    """Return what the states and streams of these customers are found by."""
+    return None if seen is None else frozenset(seen)
 
 
 def streams_of(request: Request, context: AppContext) -> LiveStreams:

@@ -5,6 +5,7 @@ rests on, so that an edit of somebody else in between is not lost.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -207,37 +208,25 @@ async def _change(
     if row_id is not None:
         async with context.database.read() as tx:
             thing = await find_thing(tx, kind.name, row_id)
+    again = partial(_form, request, context, who, kind, values, thing=thing, version=_version(form))
     rows: list[AddressRow] = []
     checked: BaseModel | list[forms.FieldError]
     if kind.name == "recipients":
         rows = read_rows(form)
         values["transports"] = [row.to_values() for row in rows]
         if text_of(form, "step") == "fields" or any(row.lacks_fields for row in rows):
-            return await _form(request, context, who, kind, values, thing=thing, rows=rows, version=_version(form))
+            return await again(rows=rows)
         before = thing.transports if isinstance(thing, Recipient) else ()
         checked = checked_recipient(values, rows, context, before)
     else:
         checked = forms.checked(kind.create, values)
     if isinstance(checked, list):
-        return await _form(
-            request, context, who, kind, values, thing=thing, rows=rows, errors=checked, version=_version(form)
-        )
+        return await again(rows=rows, errors=checked)
     wanted = made(context, kind.name, checked, thing, by)
     if text_of(form, "step") != "save":
         async with context.database.read() as tx:
             effect = await effect_of(tx, context, wanted)
-        return await _form(
-            request,
-            context,
-            who,
-            kind,
-            values,
-            thing=thing,
-            rows=rows,
-            effect=effect,
-            is_checked=True,
-            version=_version(form),
-        )
+        return await again(rows=rows, effect=effect, is_checked=True)
     try:
         async with context.database.write() as tx:
             if thing is None:
@@ -245,18 +234,7 @@ async def _change(
             else:
                 await update_thing(tx, wanted, by, _versions(form))
     except TocsinError as refused:
-        return await _form(
-            request,
-            context,
-            who,
-            kind,
-            values,
-            thing=thing,
-            rows=rows,
-            refused=refused,
-            version=_version(form),
-            status=refused.status,
-        )
+        return await again(rows=rows, refused=refused, status=refused.status)
     return _done(request, kind.name, form, by)
 
 
