@@ -1,4 +1,7 @@
-"""Measures what the documents claim: `python -m bench [NAME ...]` prints each claim with its limit, measured in the same run."""
+"""Measures what the documents claim: `python -m bench [NAME ...] [DATABASE]` prints each claim with its limit, measured in the same run.
+
+DATABASE is `sqlite` or `postgresql`; without it, both are measured.
+"""
 
 import importlib
 import os
@@ -10,7 +13,7 @@ import time
 import httpx
 
 from bench.claim import Claim, table
-from bench.ground import grounds
+from bench.ground import DATABASES, grounds
 
 # In the order of the table in docs/scale.md, then what else the documents claim.
 BENCHES = (
@@ -25,18 +28,20 @@ _FAILURES = (RuntimeError, OSError, subprocess.SubprocessError, httpx.HTTPError)
 
 def main() -> int:
     """Run the benches named on the command line, or all but the long ones. Exit status 1 if a target is missed or could not be measured."""
-    wanted = sys.argv[1:] or BENCHES
+    words = sys.argv[1:]
+    databases = [name for name in DATABASES if name.lower() in words] or DATABASES
+    wanted = [word for word in words if word not in map(str.lower, DATABASES)] or BENCHES
     if unknown := set(wanted) - {*BENCHES, *LONG}:
         print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES + LONG)}", file=sys.stderr)
         return 2
     claims: list[Claim] = []
     failed: list[str] = []
     started = time.monotonic()
-    with grounds() as both:
+    with grounds(databases) as chosen:
         for name in wanted:
             begun = time.monotonic()
             try:
-                for claim in importlib.import_module(f"bench.{name}").measure(both):
+                for claim in importlib.import_module(f"bench.{name}").measure(chosen):
                     claims.append(claim)
                     print("  ".join(claim.cells), file=sys.stderr, flush=True)
             except _FAILURES as cause:  # the others are measured nevertheless

@@ -114,14 +114,23 @@ class Ground:
         return place
 
 
+DATABASES = ("SQLite", "PostgreSQL")
+
+
 @contextlib.contextmanager
-def grounds() -> Iterator[list[Ground]]:
-    """Yield SQLite and PostgreSQL, and remove them afterwards."""
+def grounds(names: Sequence[str] = DATABASES) -> Iterator[list[Ground]]:
+    """Yield these databases, and remove them afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
+    found: list[Ground] = []
     try:
-        sqlite = Ground("SQLite", folder, make_sqlite_template(folder / "template.db"))
-        with Cluster(fsync=True, settings=("shared_buffers=256MB", "max_wal_size=4GB")) as cluster:
-            yield [sqlite, Ground("PostgreSQL", folder, make_postgres_template(cluster), cluster)]
+        with contextlib.ExitStack() as stack:
+            if "SQLite" in names:
+                found.append(Ground("SQLite", folder, make_sqlite_template(folder / "template.db")))
+            if "PostgreSQL" in names:
+                settings = ("shared_buffers=256MB", "max_wal_size=4GB")
+                cluster = stack.enter_context(Cluster(fsync=True, settings=settings))
+                found.append(Ground("PostgreSQL", folder, make_postgres_template(cluster), cluster))
+            yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

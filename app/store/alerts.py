@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Select, String, Update, bindparam, delete, func, insert, or_, select, update
 
@@ -299,9 +299,22 @@ _IN_ROW = {
 Customers = Collection[str] | None  # the ids of the customers that may be seen; None: all
 
 
-async def read_open_alerts(tx: ReadTx, seen: Customers, *, limit: int = MOST_OPEN) -> list[NamedAlert]:
-    """Return the open alerts of these customers, the newest first."""
-    return await _read_problems(tx, [alerts.c.closed_at.is_(None), *only(seen)], limit)
+_CUSTOMERS = Prepared(lambda db: select(customers.c.id, customers.c.name).where(db.one_of(customers.c.id, "ids")))
+_AGENTS = Prepared(lambda db: select(agents.c.id, agents.c.name, agents.c.labels).where(db.one_of(agents.c.id, "ids")))
+_JOBS = Prepared(
+    lambda db: select(jobs.c.id, jobs.c.name, jobs.c.activity, jobs.c.labels, *_IN_ROW.values()).where(
+        db.one_of(jobs.c.id, "ids")
+    )
+)
+_NEWEST_OPEN = select(*ALERTS.mapping.columns).where(alerts.c.closed_at.is_(None)).order_by(alerts.c.id.desc())
+_EVERY_OPEN = Prepared(lambda _: _NEWEST_OPEN.limit(MOST_OPEN))
+_OPEN_OF = Prepared(lambda db: _NEWEST_OPEN.limit(MOST_OPEN).where(db.one_of(alerts.c.customer_id, "seen")))
+
+
+async def read_open_alerts(tx: ReadTx, seen: Customers) -> list[NamedAlert]:
+    """Return the open alerts of these customers, the newest first, at most MOST_OPEN."""
+    rows = await tx.fetch(_EVERY_OPEN) if seen is None else await tx.fetch(_OPEN_OF, seen=sorted(seen))
+    return await _named(tx, [ALERTS.mapping.read_values(row) for row in rows])
 
 
 async def read_closed_alerts(tx: ReadTx, seen: Customers, since: datetime, limit: int) -> list[NamedAlert]:
@@ -375,44 +388,34 @@ async def texts_of_events(tx: ReadTx, event_ids: Collection[str], most: int) -> 
 async def _read_problems(
     tx: ReadTx, where: Collection[ColumnElement[bool]], limit: int, order: ColumnElement[object] = alerts.c.id
 ) -> list[NamedAlert]:
-    # The alerts first and alone: a join would let the database begin with the jobs, of which there are many more.
     chosen = select(*ALERTS.mapping.columns).where(*where).order_by(order.desc()).limit(limit)
-    found = [ALERTS.mapping.read_values(row) for row in await tx.connection.execute(chosen)]
-    by_id = {alert.id: alert for alert in found}
-    query: Select[Any] = (
-        select(
-            alerts.c.id,
-            customers.c.name.label("customer"),
-            agents.c.name.label("agent"),
-            agents.c.labels.label("agent_labels"),
-            jobs.c.name.label("job"),
-            jobs.c.activity,
-            jobs.c.labels,
-            *(column.label(f"row_{kind.value}") for kind, column in _IN_ROW.items()),
-        )
-        .join(customers, customers.c.id == alerts.c.customer_id)
-        .join(agents, agents.c.id == alerts.c.agent_id)
-        .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
-    )
-    named: dict[str, NamedAlert] = {}
-    ids, kinds = list(by_id), [kind.value for kind in _IN_ROW]
-    for start in range(0, len(ids), 500):
-        rows = await tx.connection.execute(query.where(alerts.c.id.in_(ids[start : start + 500])))
-        # By place: the values of a thousand rows by their names take twice as long, and Now waits for them.
-        for row in rows:
-            alert_id, customer, agent, agent_labels, job, activity, labels, *counts = row
-            alert = by_id[alert_id]
-            in_row = counts[kinds.index(alert.kind.value)] if alert.kind.value in kinds else 0
-            named[alert_id] = NamedAlert(
-                alert=alert,
-                customer=customer,
-                agent=agent,
-                job=job,
-                activity=activity or "",
-                labels={**agent_labels, **(labels or {})},
-                in_row=in_row or 0,
-            )
-    return [named[alert_id] for alert_id in by_id if alert_id in named]
+    return await _named(tx, [ALERTS.mapping.read_values(row) for row in await tx.connection.execute(chosen)])
+
+
+async def _named(tx: ReadTx, found: Sequence[Alert]) -> list[NamedAlert]:
+    """Return alerts with their names, without those of agents that were deleted.
+
+    The names are read by the ids of what the alerts are about, not joined: a join would let the database begin with the jobs, of which
+    there are many more.
+    """
+    if not found:
+        return []
+    ids = {name: {getattr(alert, name) for alert in found} for name in ("customer_id", "agent_id", "job_id")}
+    of_customer = {row[0]: row for row in await tx.fetch(_CUSTOMERS, ids=sorted(ids["customer_id"]))}
+    of_agent = {row[0]: row for row in await tx.fetch(_AGENTS, ids=sorted(ids["agent_id"]))}
+    of_job = {row[0]: row for row in await tx.fetch(_JOBS, ids=sorted(ids["job_id"] - {None}))}
+    places = {kind: place for place, kind in enumerate(_IN_ROW)}
+    no_job: Values = (None, None, "", {}, *(0 for _ in _IN_ROW))
+    named = []
+    for alert in found:
+        if alert.customer_id not in of_customer or alert.agent_id not in of_agent:
+            continue
+        _, customer = of_customer[alert.customer_id]
+        _, agent, agent_labels = of_agent[alert.agent_id]
+        _, job, activity, labels, *counts = of_job.get(alert.job_id, no_job)
+        in_row = counts[places[alert.kind]] if alert.kind in places else 0
+        named.append(NamedAlert(alert, customer, agent, job, activity, {**agent_labels, **labels}, in_row))
+    return named
 
 
 async def is_newest_outside_change(

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
+    Executable,
     Float,
     Integer,
     Select,
@@ -30,6 +32,7 @@ from sqlalchemy import (
     true,
     type_coerce,
     union,
+    union_all,
 )
 
 from app.domain.agent import AgentState
@@ -245,57 +248,71 @@ class _Counted:
 
 async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> dict[str, JobCounts]:
     """Return how many of the jobs each customer has in each state, by the customer's id. Silent agents are not counted here."""
+    query: Executable = _all_in_states(choice.customer_ids, now)
+    is_chosen = choice.tests_jobs or bool(choice.states)
+    if is_chosen:
+        query = _in_states(now, is_joined=True).where(*conditions_of(choice, now))
     found: dict[str, _Counted] = {}
-    is_of_customer = only(choice.customer_ids, jobs.c.customer_id)
-    chosen = [*is_of_customer, may_differ(now)]
-    if choice.tests_jobs or choice.states:
-        chosen = conditions_of(choice, now)
-    else:
-        # Most jobs are well, and of these an index is read and no row.
-        await _add_well(tx, found, is_of_customer, now)
-    query = (
-        joined_jobs(
-            jobs.c.customer_id,
-            state_now(now).label("state"),
-            func.count().label("number"),
-            func.sum(case((jobs.c.overdue_at <= now, 1), else_=0)).label("overdue"),
-            func.sum(case((jobs.c.running_since.is_not(None), 1), else_=0)).label("running"),
-        )
-        .where(*chosen, IS_COUNTED)
-        .group_by(text("1"), text("2"))
-    )
     for row in await tx.connection.execute(query):
         counted = found.setdefault(row.customer_id, _Counted())
-        counted.states[row.state] += row.number
-        counted.overdue += row.overdue
-        counted.running += row.running
+        if row.instead_of in _AS_STORED and not is_chosen:
+            counted.states[row.instead_of] -= row.number
+        if row.is_counted:
+            counted.states[row.shown] += row.number
+            counted.overdue += row.overdue
+            counted.running += row.running
     return {
         customer_id: JobCounts(**one.states, overdue=one.overdue, running=one.running)
         for customer_id, one in found.items()
     }
 
 
-async def _add_well(
-    tx: ReadTx, found: dict[str, _Counted], is_of_customer: list[ColumnElement[bool]], now: datetime
-) -> None:
-    """Count the jobs whose state is that of their column: all that are ok or new, but those that may differ or that do not count."""
-    by_state = select(jobs.c.customer_id, jobs.c.state, func.count()).group_by(jobs.c.customer_id, jobs.c.state)
-    shown = ShownState.OK.value, ShownState.NEW.value
-    own_or_undecided = select(agents.c.id).where(
-        or_(literal_column("agents.state <> 'approved'"), agents.c.name == AGENT)
+# For the column itself, SQLite reads an index that has all jobs in the order of their customers, and not the one of the wanted jobs.
+_CUSTOMER = jobs.c.customer_id.concat("")
+_AS_STORED = ShownState.OK.value, ShownState.NEW.value  # states of which an index counts the jobs
+
+
+def _all_in_states(customer_ids: Customers, now: datetime) -> CompoundSelect[Any]:
+    """Return the query that counts all jobs. Most are well, and of these an index is read and no row: they are in the state of their column.
+
+    The others are taken out of these numbers, and counted as they are shown. An index finds them, and agents are read only where
+    they decide whether a job is counted. It is one statement, so that no job is counted twice that changes meanwhile.
+    """
+    zero: ColumnElement[int] = literal_column("0")
+    well = select(
+        jobs.c.customer_id,
+        literal_column("''").label("instead_of"),
+        jobs.c.state.label("shown"),
+        literal_column("1").label("is_counted"),
+        func.count().label("number"),
+        zero.label("overdue"),
+        zero.label("running"),
+    ).group_by(jobs.c.customer_id, jobs.c.state)
+    may_not_count = select(agents.c.id).where(or_(literal_column("agents.state <> 'approved'"), agents.c.name == AGENT))
+    of_others = jobs.c.agent_id.not_in(may_not_count)
+    to_read: ColumnElement[bool] = literal_column(JOB_TO_READ)
+    is_of_customer = only(customer_ids, jobs.c.customer_id)
+    overdue = jobs.c.overdue_at <= now, *only(customer_ids, _CUSTOMER)
+    return union_all(
+        well.where(jobs.c.state.in_(_AS_STORED), *is_of_customer),
+        _in_states(now).where(of_others, to_read, *is_of_customer),
+        _in_states(now).where(of_others, ~to_read, *overdue),
+        _in_states(now, is_joined=True).where(jobs.c.agent_id.in_(may_not_count), *is_of_customer),
     )
-    may_not_count = jobs.c.agent_id.in_(own_or_undecided)
-    # Not by their state: its index would be read whole, where few jobs are looked for.
-    others = joined_jobs(jobs.c.customer_id, jobs.c.state, func.count()).where(*is_of_customer)
-    others = others.group_by(jobs.c.customer_id, jobs.c.state)
-    for query, sign in (
-        (by_state.where(*is_of_customer), 1),
-        (others.where(may_differ(now)), -1),
-        (others.where(may_not_count, ~may_differ(now), ~IS_COUNTED), -1),
-    ):
-        for customer_id, state, number in await tx.connection.execute(query):
-            if state in shown:
-                found.setdefault(customer_id, _Counted()).states[state] += sign * number
+
+
+def _in_states(now: datetime, *, is_joined: bool = False) -> Select[Any]:
+    """Return a query that counts jobs as they are shown, with the state of their column; if `is_joined`, with their agents and customers."""
+    columns = (
+        _CUSTOMER.label("customer_id"),
+        jobs.c.state.label("instead_of"),
+        state_now(now).label("shown"),
+        (case((IS_COUNTED, 1), else_=0) if is_joined else literal_column("1")).label("is_counted"),
+        func.count().label("number"),
+        func.sum(case((jobs.c.overdue_at <= now, 1), else_=0)).label("overdue"),
+        func.sum(case((jobs.c.running_since.is_not(None), 1), else_=0)).label("running"),
+    )
+    return (joined_jobs(*columns) if is_joined else select(*columns)).group_by(*map(text, "1234"))
 
 
 async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> JobCounts:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.one_time_link import OneTimeLink
 from app.domain.person import Person, Role
 from app.domain.session import IDLE, LONGEST, Session
 from app.domain.sign_in_delay import FORGOTTEN_AFTER
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Repository
+from app.store.row_mapping import UNREADABLE
 from app.store.tables_managed import failed_sign_ins, one_time_links, people, sessions
 from app.store.transactions import ReadTx, WriteTx
 
@@ -137,19 +139,35 @@ async def insert_session(tx: WriteTx, session: Session, token_hash: str) -> None
     await tx.connection.execute(insert(sessions).values(**SESSIONS.mapping.write(session), hash=token_hash))
 
 
+def _build_session(_: Builder) -> Select[Values]:
+    other = people.alias("other")
+    namesake = select(other.c.id).where(other.c.name == people.c.name, other.c.id != people.c.id).correlate(people)
+    columns = [*SESSIONS.mapping.columns, *PEOPLE.mapping.columns]
+    named = (column.label(f"c{place}") for place, column in enumerate(columns))
+    query = select(sessions.c.hash, exists(namesake).label("has_namesake"), *named)
+    return query.join_from(sessions, people, people.c.id == sessions.c.person_id).where(
+        sessions.c.hash == bindparam("hash")
+    )
+
+
+_SESSION = Prepared(_build_session)  # run for each page and each of its parts
+
+
 async def find_session(tx: ReadTx, token_hash: str) -> tuple[Session, Person, str, bool] | None:
     """Return the session with this hash, its person, the hash as stored, and whether somebody else has the person's name.
 
     The hash is for a comparison in constant time.
     """
-    own, other = people.alias("own"), people.alias("other")
-    namesake = select(own.c.id).join(other, (other.c.name == own.c.name) & (other.c.id != own.c.id))
-    query = select(sessions, exists(namesake.where(own.c.id == sessions.c.person_id)).label("has_namesake"))
-    row = (await tx.connection.execute(query.where(sessions.c.hash == token_hash))).one_or_none()
-    if row is None:
+    found = await tx.fetch(_SESSION, hash=token_hash)
+    if not found:
         return None
-    person = await PEOPLE.find(tx, row.person_id)
-    return None if person is None else (SESSIONS.mapping.read(row), person, row.hash, row.has_namesake)
+    [(stored, has_namesake, *values)] = found
+    session = SESSIONS.mapping.read_values(values[: len(SESSIONS.mapping.columns)])
+    try:
+        person = PEOPLE.mapping.read_values(values[len(SESSIONS.mapping.columns) :])
+    except UNREADABLE:
+        person = await PEOPLE.get(tx, session.person_id)  # says what cannot be read
+    return session, person, stored, bool(has_namesake)
 
 
 async def sessions_of(tx: ReadTx, person_id: str) -> list[Session]:

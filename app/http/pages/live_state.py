@@ -14,7 +14,7 @@ from fastapi import Request
 
 from app.context import AppContext
 from app.core.errors import TocsinError
-from app.http.pages.overview import read_overview
+from app.http.pages.overview import KeptReads, Overview, read_overview
 from app.store.alerts import Customers, state_of_alerts
 
 _LOOK_EVERY_S = 2.0
@@ -42,9 +42,10 @@ class TooManyPages(TocsinError):
 class LiveState:
     """A text that changes whenever an alert of some customers opens, closes, repeats or is acknowledged. It is read at most every two seconds."""
 
-    def __init__(self, context: AppContext, seen: Customers) -> None:
+    def __init__(self, context: AppContext, seen: Customers, overviews: KeptReads[Overview] | None = None) -> None:
         self._context = context
         self._seen = seen
+        self._overviews = KeptReads[Overview]() if overviews is None else overviews
         self._lock = asyncio.Lock()
         self._read_at = self._announced_at = float("-inf")
         self._state = self._announced = ""
@@ -78,9 +79,16 @@ class LiveState:
             now = asyncio.get_running_loop().time()
             if self._counted_as_of != stamp or now - self._counted_at >= _COUNTED_FOR_S:
                 self._counted_as_of, self._counted_at = stamp, now
-                async with self._context.database.read() as tx:
-                    self._counted = len((await read_overview(tx, self._context, self._seen)).nobody)
+                self._counted = len((await self.overview(stamp)).nobody)
             return self._counted
+
+    async def overview(self, stamp: str) -> Overview:
+        """Return the open problems, as of this state or later; read once for the number on each page and for the pages that show them."""
+        return await self._overviews.of(self._seen, stamp, self._read_overview)
+
+    async def _read_overview(self) -> Overview:
+        async with self._context.database.read() as tx:
+            return await read_overview(tx, self._context, self._seen)
 
     def announce_at_once(self) -> None:
         """Announce what the next read finds, however soon after the last change."""
@@ -102,6 +110,7 @@ class LiveStreams:
         self._context = context
         self._open: Counter[str] = Counter()
         self._states: dict[frozenset[str] | None, LiveState] = {}
+        self._overviews: KeptReads[Overview] = KeptReads()
         self._used: Counter[frozenset[str] | None] = Counter()
 
     def check(self, person_id: str) -> None:
@@ -128,7 +137,8 @@ class LiveStreams:
         return self._used[_scope_of(seen)] > 0
 
     def forget_counts(self) -> None:
-        """Count the problems again at the next request."""
+        """Read and count the problems again at the next request."""
+        self._overviews.forget()
         for state in self._states.values():
             state.forget_count()
 
@@ -136,7 +146,11 @@ class LiveStreams:
         scope = _scope_of(seen)
         if scope not in self._states and len(self._states) >= _STATES_MOST:
             self._states = {own: one for own, one in self._states.items() if self._used[own] > 0}
-        return self._states.setdefault(scope, LiveState(self._context, seen))
+        return self._states.setdefault(scope, LiveState(self._context, seen, self._overviews))
+
+    async def overview(self, seen: Customers, stamp: str) -> Overview:
+        """Return the open problems of these customers, as of what was announced as `stamp` or later."""
+        return await self._state_of(seen).overview(stamp)
 
     @contextmanager
     def opened(self, person_id: str, seen: Customers) -> Iterator[LiveState]:

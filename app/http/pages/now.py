@@ -21,10 +21,9 @@ from app.http.pages.done import SHOWN_FOR
 from app.http.pages.frame import render, viewer_of
 from app.http.pages.kept_pages import KeptPages
 from app.http.pages.live_state import streams_of
-from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of, read_overview
-from app.http.pages.reach import Reach, reach_of_alerts
+from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of
 from app.http.pages.session import SignedIn, SignedInPerson
-from app.store.alerts import read_closed_alerts, texts_of_events
+from app.store.alerts import texts_of_events
 from app.store.customers import Scope
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
 from app.store.messages import MessageFilters, page_messages
@@ -37,7 +36,6 @@ router = APIRouter(include_in_schema=False)
 
 CUSTOMERS_SHOWN, PROBLEMS_SHOWN, UNCLEAR_SHOWN, MESSAGES_SHOWN = 25, 25, 4, 5
 _TROUBLE_FOR = timedelta(days=7)  # a message that was not sent is shown so long, unless it is tried again
-_ENDED_WITHIN = timedelta(days=30)  # the problem that ended last is named for so long
 _TEXT_MOST = 400
 _WORST_FIRST = ("failed", "missed", "overrun", "warning")
 
@@ -162,23 +160,21 @@ def kept_pages(request: Request) -> KeptPages:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What the page knows of the customers that somebody sees, whatever is filtered."""
+    """What else the page knows of the customers that somebody sees, whatever is filtered."""
 
-    every: Overview
     stuck: Sequence[StuckMessage]
     relays: Sequence[Relay]
-    reach: Reach
-    last_ended: NamedAlert | None  # only where nothing is wrong now
 
 
 async def _show(
     request: Request, context: AppContext, who: SignedIn, filters: NowFilters, stamp: str = ""
 ) -> HTMLResponse:
-    counted, state = await asyncio.gather(
+    counted, every, state = await asyncio.gather(
         counts_of(request).of(who.customers, stamp),
+        streams_of(request, context).overview(who.customers, stamp),
         kept_states(request).of(who.customers, stamp, lambda: _read_state(context, who)),
     )
-    every, stuck = state.every, state.stuck
+    stuck = state.stuck
     viewer = viewer_of(request, context, who)
     shown = filtered(every, filters)
     customers = _customers(counted, every, filters)
@@ -205,8 +201,6 @@ async def _show(
         shown=shown,
         quotes=quotes,
         stuck=stuck,
-        reach=state.reach,
-        last_ended=state.last_ended,
         relays=[(relay, _word_of_relay(relay, context.clock())) for relay in state.relays],
         rows=[CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in on_page],
         customers=len(counted),
@@ -218,13 +212,8 @@ async def _show(
 
 async def _read_state(context: AppContext, who: SignedIn) -> _State:
     async with context.database.read() as tx:
-        every = await read_overview(tx, context, who.customers)
         stuck = await _stuck(tx, who, context.clock())
-        relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
-        reach = await reach_of_alerts(tx, who.customers)
-        since = context.clock() - _ENDED_WITHIN
-        ended = [] if every.problems else await read_closed_alerts(tx, who.customers, since, 1)
-        return _State(every, stuck, relays, reach, ended[0] if ended else None)
+        return _State(stuck, [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)])
 
 
 def verdict_of(every: Overview, counts: JobCounts, stuck: int) -> Verdict:
