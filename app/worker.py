@@ -60,6 +60,7 @@ from app.store.prepared import Prepared
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
 _SECOND, _THIRD = 0.5, 1.0  # seconds after the start in which the stages begin that can wait
+_GET_READY_AFTER_S = 0.1
 _PROBE_S = 1.0  # the least time between two looks of a stage for the probe
 _HOLDER_PREFIX = "worker:"  # the names of relays, which also hold leases, begin otherwise
 Tick = Callable[[AppContext], Awaitable[bool | Idle]]
@@ -135,7 +136,11 @@ def _with_probe(context: AppContext, tick: Tick, probe: Callable[[AppContext], A
 
 
 async def _get_ready(context: AppContext) -> None:
-    """Do in small steps what the first alert would else wait for: half of the tenth of a second that it took longer than the next ones."""
+    """Do in small steps what the first alert would else wait for: half of the tenth of a second that it took longer than the next ones.
+
+    It waits a moment, so that the first heartbeat does not wait for it: the service is not ready before that.
+    """
+    await asyncio.sleep(_GET_READY_AFTER_S)
     for _ in chain(Prepared.compile_all(context.database.engines.writer.dialect), load_templates()):
         await asyncio.sleep(0)
 
@@ -163,6 +168,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
             )
             stages.create_task(work)
 
+        stage("heartbeat", heartbeat, every=5)  # first: the service is not ready before
         # In the order of urgency. A process that crashes every few seconds must first bring alerts that are decided on their way.
         probe_look = _probe_look(context, deliver_probe.tick)
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, probe_look))
@@ -172,7 +178,6 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("sweep", partial(sweep.tick, lock=lock), every=5)
         stage("clock", clock_steps.make_tick(), every=5)
         stage("refresh", refresh.tick, every=5, after=_SECOND)
-        stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
         stage("edits", follow_ups.tick, every=5, wake=context.wakeups.edits)
         if context.settings.mailbox_url is not None:
