@@ -36,6 +36,7 @@ from app.domain.relay import agent_of, unfit
 from app.domain.uncomposed import mark
 from app.store import notices, outbox, relays
 from app.store.messages import read_alert_views
+from app.store.outbox_at_once import ComposedGroup, store_composed
 from app.store.routing import recipients_and_bounced
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
@@ -76,6 +77,11 @@ class WordedGroup:
     message: Message
     bodies: Bodies
     also: Sequence[tuple[Message, Bodies]] = ()
+
+    @property
+    def stored(self) -> Sequence[tuple[Message, Bodies]]:
+        """Every message, with its bodies."""
+        return (self.message, self.bodies), *self.also
 
 
 async def tick(context: AppContext) -> bool | Idle:
@@ -200,11 +206,16 @@ async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
 
 
 async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
-    async with context.database.write(WriteOrder.COMPOSE, is_on_disk=False) as tx:
-        kept = await _mark_worded(tx, worded)
-        stored = [pair for one in kept for pair in ((one.message, one.bodies), *one.also)]
-        await outbox.insert_messages(tx, stored)
-        tx.after_commit(lambda: context.wakeups.wake_transports(message.transport for message, _ in stored))
+    if context.database.is_sqlite:
+        async with context.database.write(WriteOrder.COMPOSE) as tx:
+            kept = await _mark_worded(tx, worded)
+            await outbox.insert_messages(tx, [pair for one in kept for pair in one.stored])
+    else:
+        groups = [ComposedGroup(one.message.id, [notice.id for notice in one.group], one.stored) for one in worded]
+        async with context.database.alone() as alone:
+            done = await store_composed(alone, groups)
+        kept = [one for one in worded if one.message.id in done]
+    context.wakeups.wake_transports(message.transport for one in kept for message, _ in one.stored)
     for one in worded:
         for notice in one.group:
             waited_s = (context.clock() - notice.due_at).total_seconds()

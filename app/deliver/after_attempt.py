@@ -31,8 +31,7 @@ def decide_after_attempt(
 ) -> AfterAttempt:
     """Decide for a leased message after its `attempts`-th attempt, of which `unknown_before` ended unknown. Raises IllegalMove."""
     message = replace(leased, attempts=attempts)
-    # The first line only: the evidence is in the lines below it and stays with the attempt.
-    why = f"{outcome.code} {outcome.text}".partition("\n")[0].strip()
+    why = why_of(outcome)
     match outcome:
         case Sent():
             return AfterAttempt(message.to(MessageState.SENT, now, why=why), should_move=False, why=why)
@@ -52,6 +51,11 @@ def decide_after_attempt(
             return AfterAttempt(message.to(MessageState.DEAD, now, why=why), should_move=True, why=why)
         case _:
             assert_never(outcome)
+
+
+def why_of(outcome: Outcome) -> str:
+    """Return the words of the other side: the first line only, as the evidence is in the lines below it and stays with the attempt."""
+    return f"{outcome.code} {outcome.text}".partition("\n")[0].strip()
 
 
 def wait_after(failures: int, chance: float, retry_after: timedelta | None = None) -> timedelta:

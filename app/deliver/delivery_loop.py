@@ -16,7 +16,7 @@ from app.core.errors import Unavailable
 from app.core.log import log
 from app.core.periodic import Idle, keep_ticking, run_in_background
 from app.deliver import lease
-from app.deliver.settle import AttemptResult, settle_results
+from app.deliver.settle import AttemptResult, settle_results, settle_sent
 from app.deliver.transport import GRAPH_CONCURRENT, Transport, Unsent
 from app.domain import own_address
 from app.domain.attempt import Outcome, Sent, Temporary, Unknown
@@ -194,12 +194,20 @@ class TransportLoop:
 
     async def _write(self, ended: Sequence[AttemptResult], begin: int) -> list[Leased]:
         now, database = self.context.clock(), self.context.database
-        if begin and not ended and not takes_json(self.name) and not database.is_sqlite:
-            async with self._one_transaction:
-                return await lease.lease_and_begin_at_once(
-                    database, self.name, begin, now, self.holder, now + LEASE_FOR
-                )
+        # On PostgreSQL, what each of both sides needs is one statement where mails are sent: alone, it is its own transaction.
+        is_one_statement = not (database.is_sqlite or takes_json(self.name) or (ended and begin))
+        if is_one_statement:
+            async with self._one_transaction, database.alone() as alone:
+                if begin:
+                    return await lease.lease_and_begin_at_once(
+                        alone, self.name, begin, now, self.holder, now + LEASE_FOR
+                    )
+                ended = await settle_sent(alone, ended, now)
+            if not ended:
+                return []
         async with self._one_transaction, database.write(WriteOrder.SEND) as tx:
+            if not (database.is_sqlite or is_one_statement):
+                ended = await settle_sent(tx, ended, now)
             await settle_results(tx, ended, now)
             if not all(isinstance(result.outcome, Sent) for result in ended):  # it may go by another transport now
                 tx.after_commit(lambda: self.context.wakeups.wake("messages"))

@@ -13,8 +13,8 @@ from app.deliver.program_parcels import complete_parcels
 from app.domain.attempt import Attempt
 from app.domain.lease import Claim, Leased
 from app.domain.message import takes_json
-from app.store import outbox
-from app.store.transactions import Database, WriteTx
+from app.store import outbox, outbox_at_once
+from app.store.transactions import ReadTx, WriteTx
 
 
 async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
@@ -37,6 +37,8 @@ async def lease_and_begin(
 
     With `per_address`, no more than so many are being sent to one address, of which `busy` are already.
     """
+    if not (takes_json(transport) or tx.is_sqlite):
+        return await lease_and_begin_at_once(tx, transport, limit, now, holder, until)
     if per_address is None:
         leased = await outbox.lease(tx, transport, limit, now, holder, until)
     else:
@@ -57,10 +59,10 @@ async def lease_and_begin(
 
 
 async def lease_and_begin_at_once(
-    database: Database, transport: str, limit: int, now: datetime, holder: str, until: datetime
+    tx: ReadTx, transport: str, limit: int, now: datetime, holder: str, until: datetime
 ) -> list[Leased]:
-    """Do the same on PostgreSQL in a transaction of its own, for a transport that takes no JSON. It is committed when this returns."""
-    return await outbox.lease_and_begin_at_once(database, transport, limit, now, holder, until)
+    """Do the same in one statement of PostgreSQL, for a transport that takes no JSON."""
+    return await outbox_at_once.lease_and_begin(tx, transport, limit, now, holder, until)
 
 
 async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:

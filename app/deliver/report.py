@@ -8,9 +8,10 @@ from app.core import metrics
 from app.core.log import log
 from app.domain.message import Message, MessageState, takes_summaries
 from app.domain.notice import URGENCY_CANARY
+from app.store.outbox_at_once import SettledAsSent
 
 
-def report_sent(sent: Sequence[Message], now: datetime) -> None:
+def report_sent(sent: Sequence[Message | SettledAsSent], now: datetime) -> None:
     """Report messages that were sent normally. Logged at debug level: it is one line per message."""
     for transport, count in Counter(message.transport for message in sent).items():
         metrics.ATTEMPTS.labels(transport, "sent").inc(count)

@@ -13,15 +13,15 @@ from functools import partial
 
 from app.core.ids import new_id
 from app.core.log import log
-from app.deliver.after_attempt import decide_after_attempt
+from app.deliver.after_attempt import decide_after_attempt, why_of
 from app.deliver.failover import move_on
 from app.deliver.report import report_attempt, report_sent
 from app.domain.attempt import Attempt, Outcome, Sent, Unknown, outcome_name
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
-from app.store import outbox
+from app.store import outbox, outbox_at_once
 from app.store.outbox import EndedAttempt
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 
 _LONGEST_TEXT = 4096  # a relay that repeats a result for ever must not grow a row for ever
 
@@ -48,6 +48,22 @@ async def settle_results(tx: WriteTx, results: Sequence[AttemptResult], now: dat
         return [effect for result in results for effect in await settle_results(tx, [result], now)]
     locked = await outbox.lock(tx, ids)
     return await settle_all(tx, results, locked, now)
+
+
+async def settle_sent(tx: ReadTx, results: Sequence[AttemptResult], now: datetime) -> list[AttemptResult]:
+    """Settle, on PostgreSQL and in one statement, those of different messages that were sent; return the results that must be settled otherwise.
+
+    It sets what `Message.to` does. A message that is not leased any more under the token of its claim stays as it is here.
+    """
+    sent = [result for result in results if isinstance(result.outcome, Sent)]
+    given = [(one.claim.message_id, one.claim.token, why_of(one.outcome), _ended("", now, one.outcome)) for one in sent]
+    settled = await outbox_at_once.settle_sent(tx, given, now) if given else []
+    done = {one.id for one in settled}
+    if isinstance(tx, WriteTx):
+        tx.after_commit(partial(report_sent, settled, now))
+    else:
+        report_sent(settled, now)
+    return [result for result in results if result.claim.message_id not in done]
 
 
 async def settle_all(

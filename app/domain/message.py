@@ -14,8 +14,8 @@ sent | unknown | queued -> bounced   a notice came that it could not be delivere
 dead | bounced -> queued     an administrator asked for another try
 unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. That is never undone.
 
-Two statements move many rows at once, by conditions that allow only moves of this table: `store/outbox.lease` and
-`store/outbox.give_back` (held by tests/unit/deliver/test_bulk_moves.py).
+Some statements move many rows at once, by conditions that allow only moves of this table: `lease` and `give_back` in
+`store/outbox.py`, `lease_and_begin` and `settle_sent` in `store/outbox_at_once.py` (held by tests/unit/deliver/test_bulk_moves.py).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Messages as administrators read them, the contents of mails about alerts, and refreshes of open alerts.
 
-Only `outbox.py` leases messages and writes their state. The contents of mails (`domain/mail_views.py`) are read here and worded in
+Only `outbox.py` and `outbox_at_once.py` lease messages and write their state. The contents of mails (`domain/mail_views.py`) are read here and worded in
 `compose`; those of summaries are read in `summary_views.py`. A refresh repeats all open alerts to a program that ends what it does not
 hear of again. Only the newest of a recipient is kept: they come every minute or hour, and say nothing that the messages about the alerts do not say.
 """

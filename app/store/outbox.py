@@ -1,4 +1,4 @@
-"""The outbox: messages that are not settled yet, and the attempts to send them. Only this file writes the state of a message.
+"""The outbox: messages that are not settled yet, and the attempts to send them. Only this file and `outbox_at_once.py` write the state of a message.
 
 An attempt is written before it starts and completed after it ended. Rows of attempts are never deleted singly.
 """
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
-    Text,
     and_,
     bindparam,
     false,
@@ -31,7 +30,6 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.base import Executable
 
 from app.core.ids import new_id
@@ -42,12 +40,11 @@ from app.domain.recipient import Address
 from app.domain.relay import Relay
 from app.store.prepared import Builder, Prepared, Values
 from app.store.tables import attempts, bodies, messages
-from app.store.transactions import Database, ReadTx, WriteTx
-from app.store.types import Utc
+from app.store.transactions import ReadTx, WriteTx
 
 # Exactly the condition of the partial index: SQLite uses it only if the query repeats that condition word for word.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
-_LEASED = text("messages.state = 'leased'")
+LEASED = text("messages.state = 'leased'")
 _CHANGED = (
     "state",
     "due_at",
@@ -86,7 +83,7 @@ _TRANSPORTS_WITH_DUE = Prepared(_build_transports_with_due)
 
 
 def _build_due(body: ColumnElement[bytes], only: bool, others: bool, db: Builder) -> Select[Any]:  # noqa: FBT001
-    columns = (messages.c[name] for name in _LEASED_COLUMNS)
+    columns = (messages.c[name] for name in LEASED_COLUMNS)
     return (
         select(*columns, body)
         .join_from(messages, bodies, isouter=True)
@@ -99,8 +96,13 @@ def _build_due(body: ColumnElement[bytes], only: bool, others: bool, db: Builder
     )
 
 
-# In the order in which `lease` takes them.
-_LEASED_COLUMNS = (
+def due_mails(db: Builder) -> Select[Any]:
+    """Return the statement that locks the mails of a transport that are due, with `LEASED_COLUMNS` and `mail`."""
+    return _build_due(bodies.c.mail, only=False, others=False, db=db)
+
+
+# In the order in which `leased_of` takes them.
+LEASED_COLUMNS = (
     "id",
     "recipient_id",
     "address",
@@ -110,7 +112,7 @@ _LEASED_COLUMNS = (
     "is_alert",
     "maybe_sent",
 )
-_ADDRESS = _LEASED_COLUMNS.index("address")
+_ADDRESS = LEASED_COLUMNS.index("address")
 _TURN = 0x7475  # the first half of the number of an advisory lock: nothing else uses it
 # By whether the transport takes JSON, whether only some messages are asked for, and whether some addresses are left out.
 _DUE = {
@@ -125,32 +127,12 @@ def _build_lease(names: Sequence[str], db: Builder) -> Executable:
     return update(messages).where(db.one_of(messages.c.id, "ids")).values(state=MessageState.LEASED, **held)
 
 
-def _build_lease_and_begin(db: Builder) -> Executable:
-    """Lease due mails and insert an attempt at each, for PostgreSQL."""
-    mails = _build_due(bodies.c.mail, only=False, others=False, db=db)
-    found = mails.add_columns(messages.c.urgency, messages.c.due_at).cte("found")
-    due = select(found, func.row_number().over(order_by=(found.c.urgency, found.c.due_at)).label("place")).cte("due")
-    held: dict[str, Any] = {name: bindparam(name, type_=messages.c[name].type) for name in _LEASE_COLUMNS}
-    leased = update(messages).where(messages.c.id == due.c.id).values(state=MessageState.LEASED, **held).cte("leased")
-    ids = func.unnest(bindparam("attempt_ids", type_=ARRAY(Text))).table_valued(
-        "id", with_ordinality="place", name="ids"
-    )
-    ids = ids.render_derived()
-    same = held["lease_holder"], held["lease_token"], bindparam("now", type_=Utc)
-    rows = select(ids.c.id, due.c.id, due.c.attempts + 1, *same)
-    rows = rows.join_from(due, ids, ids.c.place == due.c.place)
-    names = ["id", "message_id", "number", "holder", "token", "started_at"]
-    begun = insert(attempts).from_select(names, rows).cte("begun")
-    return select(*(due.c[name] for name in (*_LEASED_COLUMNS, "mail"))).order_by(due.c.place).add_cte(leased, begun)
-
-
 _LEASED_ADDRESSES = Prepared(
-    lambda _: select(messages.c.address).where(_LEASED, messages.c.transport == bindparam("transport", type_=String))
+    lambda _: select(messages.c.address).where(LEASED, messages.c.transport == bindparam("transport", type_=String))
 )
-_LEASE_COLUMNS = "lease_token", "lease_until", "lease_holder"
-_LEASE = Prepared(partial(_build_lease, _LEASE_COLUMNS))
-_LEASE_AND_BEGIN = Prepared(_build_lease_and_begin)
-_LEASE_TO_RELAY = Prepared(partial(_build_lease, (*_LEASE_COLUMNS, "relay_id")))
+LEASE_COLUMNS = "lease_token", "lease_until", "lease_holder"
+_LEASE = Prepared(partial(_build_lease, LEASE_COLUMNS))
+_LEASE_TO_RELAY = Prepared(partial(_build_lease, (*LEASE_COLUMNS, "relay_id")))
 
 
 def _build_lock(db: Builder) -> Select[Any]:
@@ -207,16 +189,6 @@ async def lease(
     return await _lease_rows(tx, rows, transport, holder, until, relay_id)
 
 
-async def lease_and_begin_at_once(
-    database: Database, transport: str, limit: int, now: datetime, holder: str, until: datetime
-) -> list[Leased]:
-    """Lease mails as `lease` does and insert an attempt at each, in one statement of PostgreSQL: a turn instead of five before a mail."""
-    token, attempt_ids = new_id("lse"), [new_id("att") for _ in range(limit)]
-    held = {"lease_token": token, "lease_until": until, "lease_holder": holder, "attempt_ids": attempt_ids}
-    rows = await database.change_alone(_LEASE_AND_BEGIN, now=now, transport=transport, limit=limit, **held)
-    return _leased(rows, transport, token, until)
-
-
 async def lease_fairly(
     tx: WriteTx,
     transport: str,
@@ -266,10 +238,11 @@ async def _lease_rows(
         await tx.change(_LEASE, **held)
     else:
         await tx.change(_LEASE_TO_RELAY, **held, relay_id=relay_id)
-    return _leased(rows, transport, token, until)
+    return leased_of(rows, transport, token, until)
 
 
-def _leased(rows: Sequence[Values], transport: str, token: str, until: datetime) -> list[Leased]:
+def leased_of(rows: Sequence[Values], transport: str, token: str, until: datetime) -> list[Leased]:
+    """Return what rows of `LEASED_COLUMNS` and a body hold, with their lease."""
     leased = []
     for message_id, recipient_id, address, header, tries, created_at, is_alert, maybe_sent, body in rows:
         parcel = Parcel(message_id, recipient_id, address, header, body or b"")
@@ -311,7 +284,7 @@ async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> froz
     pairs = [(claim.message_id, claim.token) for claim in claims]
     prolong = (
         update(messages)
-        .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs))
+        .where(LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs))
         .values(lease_until=until)
     )
     rows = await tx.connection.execute(prolong.returning(messages.c.id))
@@ -337,7 +310,7 @@ async def unbegun_of(tx: ReadTx, holder: str) -> list[Claim]:
     begun = select(attempts.c.id).where(
         attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token
     )
-    theirs = _LEASED, messages.c.lease_holder == holder, ~begun.exists()
+    theirs = LEASED, messages.c.lease_holder == holder, ~begun.exists()
     rows = await tx.connection.execute(select(messages.c.id, messages.c.lease_token).where(*theirs))
     return [Claim(row.id, row.lease_token or "") for row in rows]
 
@@ -352,7 +325,7 @@ async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
     )
     back = (
         update(messages)
-        .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs), ~begun)
+        .where(LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs), ~begun)
         .values(state=MessageState.QUEUED, lease_token=None, lease_until=None, lease_holder=None)
     )
     return (await tx.connection.execute(back)).rowcount
@@ -363,14 +336,14 @@ async def expired(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | N
     ended = messages.c.lease_until <= now
     if of_holders is not None:
         ended = or_(ended, messages.c.lease_holder.startswith(of_holders, autoescape=True))
-    wanted = select(messages.c.id).where(_LEASED, ended).order_by(messages.c.urgency, messages.c.lease_until)
+    wanted = select(messages.c.id).where(LEASED, ended).order_by(messages.c.urgency, messages.c.lease_until)
     locked = wanted.limit(limit).with_for_update(skip_locked=True, of=messages)
     return list((await tx.connection.execute(locked)).scalars())
 
 
 async def lease_holders(tx: ReadTx) -> list[str]:
     """Return who holds leases."""
-    holders = await tx.connection.scalars(select(messages.c.lease_holder).where(_LEASED).distinct())
+    holders = await tx.connection.scalars(select(messages.c.lease_holder).where(LEASED).distinct())
     return [holder for holder in holders if holder is not None]
 
 

@@ -82,7 +82,7 @@ class Builder:
         """
         if self.is_sqlite:
             return sqlite.insert(table).values({name: bindparam(name) for name in names}).values(constants)
-        rows = self._rows({name: table.c[name].type for name in names})
+        rows = self.rows({name: table.c[name].type for name in names})
         same = (literal(value, table.c[name].type) for name, value in constants.items())
         return postgresql.insert(table).from_select([*names, *constants], select(*rows, *same))
 
@@ -95,15 +95,15 @@ class Builder:
         if self.is_sqlite:
             values: dict[str, Any] = {name: bindparam(name, type_=table.c[name].type) for name in names}
             return update(table).where(table.c[key] == bindparam(of_key)).values(values)
-        wanted, *new = self._rows({of_key: table.c[key].type, **{name: table.c[name].type for name in names}})
+        wanted, *new = self.rows({of_key: table.c[key].type, **{name: table.c[name].type for name in names}})
         return update(table).where(table.c[key] == wanted).values(dict(zip(names, new, strict=True)))
 
-    def _rows(self, types: Mapping[str, TypeEngine[Any]]) -> list[ColumnElement[Any]]:
+    def rows(self, types: Mapping[str, TypeEngine[Any]]) -> list[ColumnElement[Any]]:
         """Return the columns of a table of PostgreSQL whose parameters are arrays, one a column."""
         self.arrays |= types
-        arrays = (bindparam(name, type_=ARRAY(_element_of(kind))) for name, kind in types.items())
+        arrays = (bindparam(one, type_=ARRAY(_element_of(kind))) for one, kind in types.items())
         rows = func.unnest(*arrays).table_valued(*types, name="rows").render_derived()
-        return [cast(rows.c[name], JSONB) if isinstance(kind, JSON) else rows.c[name] for name, kind in types.items()]
+        return [cast(rows.c[one], JSONB) if isinstance(kind, JSON) else rows.c[one] for one, kind in types.items()]
 
     def one_of(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
         """Return the condition that a column has one of the texts of a parameter that is a list."""
@@ -191,13 +191,15 @@ def _converted(column: Sequence[Any], convert: _Process) -> list[object]:
 class Prepared:
     """One statement. `build` returns it for one kind of database; its values are bound by the names of its parameters.
 
-    Without `at_start`, it is compiled when it is first run: one of those that cannot all be known.
+    Without `at_start`, it is compiled when it is first run: one of those that cannot all be known. `only_on`: the only kind that runs it.
     """
 
     _every: ClassVar[list["Prepared"]] = []
 
-    def __init__(self, build: Callable[[Builder], Executable], *, at_start: bool = True) -> None:
-        self.build = build
+    def __init__(
+        self, build: Callable[[Builder], Executable], *, at_start: bool = True, only_on: str | None = None
+    ) -> None:
+        self.build, self.only_on = build, only_on
         if at_start:
             self._every.append(self)
         self._compiled: dict[str, _Compiled] = {}
@@ -206,8 +208,9 @@ class Prepared:
     def compile_all(cls, dialect: Dialect) -> Iterator[None]:
         """Compile every statement before it is needed, one at each step."""
         for statement in cls._every:
-            statement.compiled(dialect)
-            yield
+            if statement.only_on in (None, dialect.name):
+                statement.compiled(dialect)
+                yield
 
     def compiled(self, dialect: Dialect) -> _Compiled:
         """Return it as the driver takes it; compiled at the first call."""

@@ -55,6 +55,12 @@ class ReadTx:
             return compiled.read(rows)
         return compiled.read(await driver.fetch(compiled.sql, *arguments))
 
+    async def fetch_columns(self, statement: Prepared, columns: Mapping[str, Sequence[object]]) -> list[Values]:
+        """Run a prepared statement of PostgreSQL for rows whose values are given column by column, and return its rows."""
+        driver = self._driver or await self._connect()
+        compiled = statement.compiled(self.connection.dialect)
+        return compiled.read(await driver.fetch(compiled.sql, *compiled.array_arguments(columns)))
+
     async def fetch_together(self, together: Together, **values: object) -> list[list[Values]]:
         """Run several prepared statements and return the rows of each, in one turn to PostgreSQL or to SQLite's thread."""
         dialect = self.connection.dialect
@@ -231,11 +237,12 @@ class Database:
                 rows: list[Any] = await driver.fetch(statement, *values)
             return rows
 
-    async def change_alone(self, statement: Prepared, **values: object) -> list[Values]:
-        """Run a prepared statement that changes something on PostgreSQL as its own transaction, as `fetch_alone` does."""
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[ReadTx]:
+        """Open a connection on which each statement of PostgreSQL is its own transaction, as in `fetch_alone`: one that changes something, too."""
         async with self.engines.writing.watching(), _connected(self.engines.writer) as connection:
             with _held(connection):
-                return await ReadTx(connection).fetch(statement, **values)
+                yield ReadTx(connection)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:
