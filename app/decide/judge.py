@@ -62,10 +62,11 @@ class BatchContext:
 
 @dataclass(frozen=True, slots=True)
 class JudgedEvents:
-    """The events that were decided, and how many notices were made."""
+    """The events that were decided, how many notices were made, and whether alerts or groups of notices were changed, which locks them."""
 
     events: Sequence[Event]
     notices: int
+    has_changed_alerts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime, *, i
         tx, [event.id for event in events], {event: run for job in folded for event, run in job.run_of.items()}
     )
     fixed = [*well_again, *((agent, None) for agent in heard_again)]
-    return JudgedEvents(events, await _apply(tx, batch, [*changes, *of_agents], fixed))
+    judged = [*changes, *of_agents]
+    return JudgedEvents(events, await _apply(tx, batch, judged, fixed), bool(judged or fixed))
 
 
 async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tuple[list[FoldedJob], set[str]]:
@@ -344,6 +346,7 @@ async def _apply(
                     risen.append(alert)
             case CloseAlert() as change:
                 closed.append((change.alert, change.reason))
+    await alerts.lock_in_order(tx, [*(alert.id for alert, _ in closed), *(alert.id for alert in repeated)])
     await alerts.close_alerts(tx, closed, batch.now)
     await alerts.save_repeats(tx, repeated)
     await alerts.insert_alerts(tx, [request.alert for request in requests])  # all of them opened just now
@@ -359,7 +362,8 @@ async def _apply(
         if alert.id not in hurried and alert.acknowledged_at is None
     ]
     routing = await load_routing(tx, batch.now)
-    return len(await notify_closed(tx, routing, closed)) + len(await notify(tx, routing, requests))
+    recoveries = await notify_closed(tx, routing, closed, then=requests)
+    return len(recoveries) + len(await notify(tx, routing, requests))
 
 
 def _new_alert(change: OpenAlert, batch: BatchContext, agent: Agent, job: Job | None) -> Alert:

@@ -1,6 +1,6 @@
 """Turns alerts that opened, repeated or closed into notices: mute, route, group. Each alert leaves a notice with its reason."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -63,14 +63,7 @@ async def load_routing(tx: WriteTx, now: datetime) -> RoutingContext:
 async def notify(tx: WriteTx, routing: RoutingContext, requests: Sequence[NoticeRequest]) -> list[Notice]:
     """Make and store the notices of these alerts; every alert gets at least one, which says why where nobody is notified."""
     chosen = [(request, *_choose_routes(routing, request)) for request in requests]
-    groups = {(route.id, group_of(route, request.alert.facts)) for request, routes, _ in chosen for route in routes}
-    groups |= {
-        (route.id, critical_group_of(route, request.alert.customer_id, request.alert.agent_id))
-        for request, routes, _ in chosen
-        if request.alert.severity is Severity.CRITICAL
-        for route in routes
-    }
-    await _load_group_times(tx, routing, groups)
+    await _load_group_times(tx, routing, {group for request, routes, _ in chosen for group in _groups(request, routes)})
     before = dict(routing.group_times)
     made: list[Notice] = []
     for request, routes, muted in chosen:
@@ -86,6 +79,14 @@ async def notify(tx: WriteTx, routing: RoutingContext, requests: Sequence[Notice
     await notices.insert_notices(tx, made)
     await notices.count_repeats_from(tx, made)
     return made
+
+
+def _groups(request: NoticeRequest, routes: Sequence[Route]) -> Iterator[_Group]:
+    """Yield the groups whose times decide when the notices of an alert are due."""
+    for route in routes:
+        yield route.id, group_of(route, request.alert.facts)
+        if request.alert.severity is Severity.CRITICAL:
+            yield route.id, critical_group_of(route, request.alert.customer_id, request.alert.agent_id)
 
 
 async def _load_group_times(tx: WriteTx, routing: RoutingContext, groups: set[_Group]) -> None:
@@ -180,10 +181,16 @@ def _unsent_notice(
     )
 
 
-async def notify_closed(tx: WriteTx, routing: RoutingContext, closed: Sequence[tuple[Alert, str]]) -> list[Notice]:
+async def notify_closed(
+    tx: WriteTx,
+    routing: RoutingContext,
+    closed: Sequence[tuple[Alert, str]],
+    then: Sequence[NoticeRequest] = (),
+) -> list[Notice]:
     """Report closed alerts, each with the reason, to those who were notified of them.
 
-    Notices that still wait are suppressed with a reason that says so: who was not notified of the alert needs no recovery.
+    Notices that still wait are suppressed with a reason that says so: who was not notified of the alert needs no recovery. `then`: what
+    the same transaction reports after this. The groups of all of it are locked at once and in order, so that two workers cannot deadlock.
     """
     if not closed:
         return []
@@ -200,7 +207,10 @@ async def notify_closed(tx: WriteTx, routing: RoutingContext, closed: Sequence[t
             _recovery(routing, alert, why, notice, routes.get(notice.route_id or ""), keepers)
             for notice in sent.values()
         ]
-    await _load_group_times(tx, routing, {(notice.route_id, notice.group_key) for notice in made if notice.route_id})
+    groups = {(notice.route_id, notice.group_key) for notice in made if notice.route_id}
+    if groups:
+        groups |= {group for one in then for group in _groups(one, _choose_routes(routing, one)[0])}
+    await _load_group_times(tx, routing, groups)
     changed: dict[_Group, datetime] = {}
     for place, notice in enumerate(made):
         if notice.route_id is None or notice.state is not NoticeState.WAITING:

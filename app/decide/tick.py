@@ -134,6 +134,8 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             size = min(turns.piece, int((longest_s - spent) / each_s))
             if context.database.is_wanted(before=WriteOrder.DECIDE):
                 size = 0  # a mail, or reports that wait for their answer
+            if judged.has_changed_alerts and not context.database.is_sqlite:
+                size = 0  # alerts and groups are locked: to lock more might be to wait for a worker that waits for us
             is_postponed = len(judged.events) < len(claim.events)
             batch.is_cut = is_postponed or (size < LEAST_PIECE and not claim.is_all)
             if batch.is_cut or claim.is_all:  # what comes meanwhile wakes this stage

@@ -58,6 +58,9 @@ def _build_save(names: tuple[str, ...], _: Builder) -> Update:
 
 
 _OPEN = Prepared(_build_open)
+_LOCK = Prepared(
+    lambda db: select(alerts.c.id).where(db.one_of(alerts.c.id, "ids")).order_by(alerts.c.id).with_for_update()
+)
 _INSERT = Prepared(lambda db: db.insert_each(alerts, STORED))
 _SAVE_REPEAT = Prepared(partial(_build_save, _REPEATED))
 _CLOSE = Prepared(partial(_build_save, ("closed_at", "closed_reason")))
@@ -136,6 +139,12 @@ async def lock_alerts(tx: WriteTx, ids: Iterable[str]) -> dict[str, Alert]:
         select(alerts).where(alerts.c.id.in_(set(ids))).order_by(alerts.c.id).with_for_update()
     )
     return {alert.id: alert for alert in readable(rows, ALERTS.mapping.read, "alert")}
+
+
+async def lock_in_order(tx: WriteTx, ids: Collection[str]) -> None:
+    """Lock alerts in the order of their ids, as `lock_alerts` does, so that two workers cannot deadlock. SQLite has one writer."""
+    if len(ids) > 1 and not tx.is_sqlite:
+        await tx.fetch(_LOCK, ids=sorted(ids))
 
 
 async def insert_alerts(tx: WriteTx, opened: Sequence[Alert]) -> None:
