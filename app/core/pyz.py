@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[2] / "programs"
 PROGRAMS = {"tocsin-relay.pyz": "relay", "tocsin-report.pyz": "reporter"}
 _FIXED_DATE = (2026, 1, 1, 0, 0, 0)
-_MAIN = "import runpy\n\nrunpy.run_module('programs.{name}', run_name='__main__')\n"
+_MAIN = "import sys\n\nfrom programs.{name}.__main__ import main\n\nsys.exit(main())\n"
 
 
 def pack(name: str) -> bytes | None:

@@ -6,8 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _DIGITS_MOST = 20
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses them; one pass, as a mail can have 20 MiB
@@ -21,8 +20,7 @@ class BadShape(ValueError):
         self.field, self.rule = field, rule
 
 
-@dataclass(frozen=True)
-class CheckedObject:
+class CheckedObject(NamedTuple):
     """A JSON object as it was received. Its methods check a value when they read it; they raise BadShape."""
 
     values: Mapping[str, Any]

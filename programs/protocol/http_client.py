@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _RETRY_AFTER_MOST_S = 3600.0
@@ -36,8 +36,7 @@ class KeyRejected(NoAnswer):
     """The service does not accept our key."""
 
 
-@dataclass(frozen=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """An answer with at most as many bytes of its body as were allowed; `is_cut` if there were more."""
 
     status: int
@@ -46,8 +45,7 @@ class HttpAnswer:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True)
-class TimeLimits:
+class TimeLimits(NamedTuple):
     """Limits of one exchange in seconds: to connect, for each step on the socket, and for all of it together."""
 
     connect: float

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from programs.protocol.checked import read_object
 
@@ -39,8 +38,7 @@ LATER = (
 TO_BE_SENT_AGAIN = ("body_cut", "body_slow")  # codes of status 400 where the connection failed, not the content
 
 
-@dataclass(frozen=True)
-class ReportedEvent:
+class ReportedEvent(NamedTuple):
     """An event as a reporter sends it. Empty values are left out; an empty agent is filled in when it is sent."""
 
     key: str
@@ -54,27 +52,25 @@ class ReportedEvent:
     severity: str = ""
     message: str = ""
     log: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
+    labels: Mapping[str, str] = {}
+    extra: Mapping[str, Any] = {}
 
     def as_json(self) -> dict[str, Any]:
         """Return the event as JSON values, with its names cut to their bounds."""
         names = {name: getattr(self, name)[:NAME_MOST] for name in ("key", "agent", "job", "run")}
-        return {name: value for name, value in {**self.__dict__, **names}.items() if value}
+        return {name: value for name, value in {**self._asdict(), **names}.items() if value}
 
 
-@dataclass(frozen=True)
-class RejectedEvent:
-    """An event that the service refused: its index in the request, a stable code, and the reason for people."""
+class RejectedEvent(NamedTuple):
+    """An event that the service refused: its place in the request, a stable code, and the reason for people."""
 
-    index: int
+    place: int
     code: str
     detail: str
 
 
-@dataclass(frozen=True)
-class EventsAnswer:
+class EventsAnswer(NamedTuple):
     """The answer to events: all that are not in `rejected` are committed. `code` and `detail` are set if all were refused, or some for now.
 
     `retry_after_s`: after how many seconds those that were refused for now are to be sent again, if the service says so.

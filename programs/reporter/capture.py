@@ -6,7 +6,7 @@ import codecs
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from programs.protocol.report import LOG_MOST
 
@@ -38,8 +38,7 @@ class OutputTail:
         return bytes(self._kept[-self._most :])
 
 
-@dataclass(frozen=True)
-class CapturedOutput:
+class CapturedOutput(NamedTuple):
     """The output as text, once the command has ended: `log` for people, `out` and `err` for readings."""
 
     log: str = ""

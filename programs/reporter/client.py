@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -65,7 +64,7 @@ class EventsClient:
                 read = wire.EventsAnswer.from_json(answer.body)
         if status in _BUSY:
             if read is not None and read.settled == len(events) and read.has_later:
-                return replace(read, retry_after_s=answer.retry_after_s)
+                return read._replace(retry_after_s=answer.retry_after_s)
             raise NoAnswer(f"the service is busy ({status})", answer.retry_after_s)
         if read is not None and read.settled == len(events) and (status == _ACCEPTED or read.rejected):
             return read  # another server that answers at this address does not count our events

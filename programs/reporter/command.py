@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from programs.reporter.capture import CapturedOutput
 
 
-@dataclass(frozen=True)
-class CommandEnd:
+class CommandEnd(NamedTuple):
     """How a command ended: by an exit code, or by a signal (else 0). `peak_memory` in bytes, 0 if it is not known.
 
     `is_interrupted`: somebody at the terminal pressed the key to interrupt it.

@@ -86,7 +86,7 @@ class EventSender:
                 return all(self._settle(spool, [event], deadline, tries) for event in events)
             self._refuse(spool, events[0][0], str(cause))
             return True
-        refused = {rejected.index: rejected for rejected in answer.rejected}
+        refused = {rejected.place: rejected for rejected in answer.rejected}
         for index, (file, _) in enumerate(events):
             if index in refused and refused[index].code.startswith(wire.LATER):
                 if file.letter == FAILURE:  # the service does not refuse these: it would be sent again without end

@@ -12,7 +12,7 @@ import os
 import selectors
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from programs.reporter.capture import OutputCapture, decode_output
 from programs.reporter.command import TakeOver
@@ -26,8 +26,7 @@ _PIPE_MOST = 1024 * 1024  # a pipe holds at most this: after reading so much sin
 _KEPT_FDS = 3
 
 
-@dataclass(frozen=True)
-class OutputStream:
+class OutputStream(NamedTuple):
     """One of the command's outputs: the pipe to read from, the descriptor to write to, and its name."""
 
     source: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from programs.protocol.report import CANCELLED, FAILURE, SUCCESS, WARNING
 from programs.reporter.command import CommandEnd
@@ -35,8 +35,7 @@ _MEANINGS = {
 _SHELL_MEANINGS = {NOT_RUNNABLE: "the command could not be run", NOT_FOUND: "the command was not found"}
 
 
-@dataclass(frozen=True)
-class JudgedOutcome:
+class JudgedOutcome(NamedTuple):
     """An outcome, and its reason for people."""
 
     outcome: str

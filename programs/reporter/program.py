@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from programs.protocol import report as wire
 from programs.reporter import VERSION
@@ -45,11 +46,23 @@ def main(options: Sequence[str] | None = None) -> int:
         return _print_problem(arguments, f"{cause.filename or settings.spool}: {cause.strerror or cause}")
 
 
+class _Help(argparse.HelpFormatter):
+    """Help texts of a fixed width: with any width, argparse loads shutil for each call, also for those that print no help (4 of 60 ms)."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
+
+
+class _ReporterParser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  (those of argparse)
+        super().__init__(formatter_class=_Help, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tocsin-report", description="Reports to Tocsin how a backup went.")
+    parser = _ReporterParser(prog="tocsin-report", description="Reports to Tocsin how a backup went.")
     parser.add_argument("--version", action="version", version=f"tocsin-report {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _ReporterParser(add_help=False)
     shared.add_argument("--url", help="Tocsin's address; else TOCSIN_REPORT_URL")
     shared.add_argument(
         "--key-file", help="a file that holds the key; else TOCSIN_REPORT_KEY_FILE or TOCSIN_REPORT_KEY"
@@ -100,7 +113,7 @@ def _send(arguments: argparse.Namespace, settings: reporter_settings.ReporterSet
     # Bytes that are not UTF-8 come from the command line as surrogates, which no database accepts.
     message = arguments.message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     event = wire.ReportedEvent(
-        key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        key=os.urandom(16).hex(), occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         job=arguments.job, agent=settings.agent, run=arguments.run, activity=arguments.activity, phase=arguments.phase or "",
         outcome=arguments.outcome or "", severity=arguments.severity or "",
         message=message[: wire.MESSAGE_MOST], log=_read_log(arguments),
@@ -168,7 +181,7 @@ def _flush(arguments: argparse.Namespace, settings: reporter_settings.ReporterSe
 
 def _test(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
     event = wire.ReportedEvent(
-        key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(), job="tocsin-report",
+        key=os.urandom(16).hex(), occurred_at=datetime.now(timezone.utc).isoformat(), job="tocsin-report",
         agent=settings.agent, activity="heartbeat", message="a test from tocsin-report",
     )  # fmt: skip
     sender = EventSender(settings)

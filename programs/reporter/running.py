@@ -6,10 +6,10 @@ end we take ten seconds at most.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -39,7 +39,7 @@ class ReportedRun:
         self.tool = tool_of(command)
         self.trouble = ""
         self._settings, self._keeps_log = settings, keeps_log
-        self._id, self._job = uuid.uuid4().hex, job or self.tool.title
+        self._id, self._job = os.urandom(16).hex(), job or self.tool.title
         self._started = time.monotonic()
         self._began, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()

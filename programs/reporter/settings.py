@@ -11,8 +11,8 @@ import socket
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _NAMES = ("url", "key", "key_file", "ca_file", "agent", "spool")
 _MOST = 64 * 1024
@@ -22,8 +22,7 @@ class BadReporterSettings(ValueError):
     """The settings cannot be used; the text says why, and never contains the key."""
 
 
-@dataclass(frozen=True)
-class ReporterSettings:
+class ReporterSettings(NamedTuple):
     """Where to report, as which agent, and where to keep unsent events. `trouble` says what is wrong with them, if anything."""
 
     url: str = ""

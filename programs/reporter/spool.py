@@ -13,11 +13,9 @@ import json
 import os
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from programs.protocol.report import CANCELLED, SUCCESS, line_of
 from programs.reporter.file_lock import lock_until, unlock
@@ -29,8 +27,7 @@ _PROGRESS, _SUCCESS, FAILURE = "p", "s", "f"
 _DROPPED_FIRST = (_PROGRESS, _SUCCESS)
 
 
-@dataclass(frozen=True)
-class WaitingEvent:
+class WaitingEvent(NamedTuple):
     """A waiting event: its file, the letter that says when it may be dropped, and its size."""
 
     path: Path
@@ -149,7 +146,7 @@ class ReporterSpool:
         outcome = event.get("outcome")
         is_plain = outcome is None and event.get("severity", "info") == "info"
         letter = _PROGRESS if is_plain else _SUCCESS if outcome in (SUCCESS, CANCELLED) else FAILURE
-        return self.waiting / f"{place:020d}-{letter}-{uuid.uuid4().hex[:12]}.json"
+        return self.waiting / f"{place:020d}-{letter}-{os.urandom(6).hex()}.json"
 
 
 def last_event(data: bytes) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Words that are followed by another command: that one is judged.
 WRAPPERS = {
@@ -26,8 +26,7 @@ _DOES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BackupTool:
+class BackupTool(NamedTuple):
     """A tool as it is called: `name` empty if it is not one that we know, `does` the word for what it does."""
 
     program: str

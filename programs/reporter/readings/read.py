@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from programs.protocol.log_errors import find_log_errors
 from programs.reporter.capture import CapturedOutput
@@ -27,8 +26,8 @@ def read(tool: BackupTool, output: CapturedOutput) -> OutputReading:
         next((found for found in readings if found.reason), OutputReading()),
     )
     if not best.errors and tool.name not in _EXACT and (found := find_log_errors(output.log)) is not None:
-        best = replace(best, errors=found.count, reason=best.reason or short(found.line))
-    return best if best.reason else replace(best, reason=_last_line(output.err) or _last_line(output.out))
+        best = best._replace(errors=found.count, reason=best.reason or short(found.line))
+    return best if best.reason else best._replace(reason=_last_line(output.err) or _last_line(output.out))
 
 
 def log_of(output: CapturedOutput) -> str:

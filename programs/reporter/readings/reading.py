@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from programs.protocol.checked import BadShape, CheckedObject, read_object
 
@@ -14,15 +14,14 @@ _LARGEST = 2.0**62
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
-@dataclass(frozen=True)
-class OutputReading:
+class OutputReading(NamedTuple):
     """`errors` is the number of errors that the tool reported; `reason` is the most important one; `note` says shortly what was done."""
 
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = {}
     errors: int = 0
     reason: str = ""
     note: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = {}
 
 
 def objects(text: str) -> Iterator[CheckedObject]:
