@@ -1,7 +1,7 @@
 """The front of the HTTP process: one router that finds the endpoint of a request, inside one middleware (http/middleware.py).
 
     SafetyMiddleware
-      HttpApp                 hot endpoints, by their exact path
+      HttpApp                 hot endpoints, by their exact path, without what only streamed answers need of the middleware
         RouteTable            tools' routes and the API, by the first two segments of the path
           FastAPI
             RouteTable        the API's routes, by the same two segments
@@ -86,6 +86,11 @@ class HttpApp(SafetyMiddleware):
         if scope["type"] == "http" and _DOUBLE_SLASH in scope.get("raw_path", b""):
             raw_path = _SLASHES.sub(b"/", scope["raw_path"])
             scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.partition(b"?")[0].decode("latin-1"))}
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self._hot_endpoints.get(scope["path"])
+            if endpoint is not None:
+                await self.serve_whole(endpoint(self._api.state, scope, receive), scope, send)
+                return
         await super().__call__(scope, receive, send)
 
     @property
@@ -96,12 +101,6 @@ class HttpApp(SafetyMiddleware):
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
-            return
-        endpoint = self._hot_endpoints.get(scope["path"])
-        if endpoint is not None and scope["method"] == "POST":
-            response = await endpoint(self._api.state, scope, receive)
-            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-            await send({"type": "http.response.body", "body": response.body})
             return
         scope["app"] = self._api
         routes = self._routes

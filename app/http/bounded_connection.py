@@ -6,6 +6,7 @@ uvicorn itself waits for as long as headers, a body or the reading of an answer 
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -16,10 +17,11 @@ from app.core.hidden_modules import emptied
 from app.core.networks import sender_of
 from app.http.places import Limits, Places, Standing
 from app.http.problems import problem
+from app.http.whole_answer import SEND_WHOLE
 
 # Its command line, which also loads what runs several processes and restarts them when code changes.
 with emptied("uvicorn.main"):
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+    from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MOST = 128 * 1024  # bytes, plus at most one read from the network
 HEAD_S = 30.0
@@ -154,6 +156,26 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
         self._is_in_head = False
         self._stop_waiting()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
+        """Let the app send its answer whole (http/whole_answer.py)."""
+        send_whole: Any = partial(self._send_whole, cycle)  # uvicorn's type knows no extension of its own
+        cycle.scope["extensions"] = {SEND_WHOLE: send_whole}
+        super()._start_asgi_task(cycle, app)
+
+    def _send_whole(self, cycle: RequestResponseCycle, status: int, answer: bytes) -> bool:
+        """Do what `cycle.send` does with a whole answer; return False where only that can do it."""
+        if self.flow.write_paused or cycle.disconnected or not cycle.keep_alive:
+            return False
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = cycle.response_complete = True
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:  # the date
+            head += (name, b": ", value, b"\r\n")
+        self.transport.write(b"".join((*head, answer)))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def on_message_complete(self) -> None:
         """Expect the headers of the next request on this connection."""

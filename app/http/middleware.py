@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
+from functools import lru_cache
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.log import log
 from app.http.problems import answer, is_expected, response_for
+from app.http.whole_answer import SEND_WHOLE, SendWhole, SharedAnswer, encode_whole
 from app.intake.body import READ_TIMEOUT_S
 
 BODY_LIMIT = 1024 * 1024  # bytes, of a request to the API
@@ -49,6 +52,7 @@ class SafetyMiddleware:
         self._app = app
         self._own_limits = frozenset(own_limits)
         self._headers = _security_headers(over_tls=over_tls, policy=_API_POLICY)
+        self._encode = lru_cache(1000)(self._encode_whole)
         self._docs_headers = _security_headers(over_tls=over_tls, policy=_DOCS_POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,9 +77,7 @@ class SafetyMiddleware:
         try:
             await self._app(scope, body, send_with_headers)
         except Exception as error:
-            if not is_expected(error):
-                name = {"request": scope["error_id"]} if "error_id" in scope else {}  # what the page for it shows
-                log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path), **name)
+            _log_bug(scope, error)
             if not is_started:
                 response = await answer(Request(scope), error) if "app" in scope else response_for(error)
                 await response(scope, receive, send_with_headers)
@@ -83,10 +85,40 @@ class SafetyMiddleware:
                 raise  # half of the answer is sent: only a broken connection tells the client so
             # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.
 
+    async def serve_whole(self, work: Awaitable[Response], scope: Scope, send: Send) -> None:
+        """Do for one answer that is not streamed what `__call__` does for all, for an endpoint that bounds its body itself.
+
+        It needs no wrapped `send`: so a POST of an event takes five coroutines fewer.
+        """
+        try:
+            response = await work
+        except Exception as error:  # noqa: BLE001  (the last catch)
+            _log_bug(scope, error)
+            response = response_for(error)
+        if isinstance(response, SharedAnswer) and "extensions" in scope:
+            send_whole: SendWhole | None = scope["extensions"].get(SEND_WHOLE)
+            if send_whole is not None and send_whole(response.status_code, self._encode(response)):
+                return
+        headers = _merge(response.raw_headers, self._headers)
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    def _encode_whole(self, response: SharedAnswer) -> bytes:
+        return encode_whole(_merge(response.raw_headers, self._headers), bytes(response.body))
+
     async def _bounded(self, path: str, headers: _Headers, receive: Receive) -> Receive:
         if path.startswith("/v1/"):
             return receive if path in self._own_limits else _limit_body(receive)
         return await _first_at_once(receive) if _has_body(headers) else receive
+
+
+def _log_bug(scope: Scope, error: Exception) -> None:
+    """Log an error that is no answer to the client."""
+    if not is_expected(error):
+        name = {"request": scope["error_id"]} if "error_id" in scope else {}  # what the page for it shows
+        log.exception(
+            "a request failed because of a bug", method=scope["method"], path=_loggable(scope["path"]), **name
+        )
 
 
 def _merge(headers: _Headers, ours: _Headers) -> _Headers:

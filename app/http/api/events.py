@@ -17,6 +17,7 @@ from app.domain.enrolment import EnrolmentRule
 from app.domain.key import KeyKind
 from app.http.auth import SECURITY, KeyAuthenticator, address_of, key_in
 from app.http.problems import problem
+from app.http.whole_answer import SharedAnswer
 from app.intake.accept import Intake
 from app.intake.body import BodyHeaders
 from app.intake.parse import EVENT_EXAMPLE, WireEvent
@@ -25,6 +26,7 @@ from programs.protocol import report as protocol
 SHOWN_MOST = protocol.REFUSED_SHOWN
 PATH = protocol.EVENTS
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
+_HEADERS = (b"authorization", b"x-tocsin-key", b"content-type", b"content-encoding", b"content-length")
 _NOT_LET_IN = frozenset(EnrolmentRule)
 
 
@@ -128,16 +130,10 @@ async def answer(state: State, scope: Scope, receive: Receive) -> Response:
     """Store the events of a request, and answer it. Raises TocsinError."""
     authenticator: KeyAuthenticator = state.authenticator
     intake: Intake = state.intake
-    header = dict[bytes, bytes](scope["headers"]).get
-    authorization, key = header(b"authorization", b""), header(b"x-tocsin-key", b"")
-    caller = await authenticator.admit_as(
-        key_in(authorization.decode("latin-1"), key.decode("latin-1")), _KINDS, address_of(scope)
-    )
-    body_headers = BodyHeaders(
-        header(b"content-type", b"").decode("latin-1"),
-        header(b"content-encoding", b"").decode("latin-1"),
-        header(b"content-length", b"").decode("latin-1"),
-    )
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    authorization, key, *of_body = [headers[name].decode("latin-1") if name in headers else "" for name in _HEADERS]
+    caller = await authenticator.admit_as(key_in(authorization, key), _KINDS, address_of(scope))
+    body_headers = BodyHeaders(*of_body)
     result = await intake.accept_events(body_headers, receive, caller.sender)
     if not result.rejected and result.over_budget is None:
         return _all_accepted(result.accepted, result.duplicates)
@@ -150,8 +146,8 @@ async def answer(state: State, scope: Scope, receive: Receive) -> Response:
     over = result.over_budget
     if over is not None:
         stored = {"accepted": result.accepted, "duplicates": result.duplicates}
-        headers = {"Retry-After": str(over.retry_after)}
-        return problem(over.status, over.code, over.detail, headers=headers, **stored, **shown)
+        wait = {"Retry-After": str(over.retry_after)}
+        return problem(over.status, over.code, over.detail, headers=wait, **stored, **shown)
     if result.accepted + result.duplicates > 0:
         body = {"accepted": result.accepted, "duplicates": result.duplicates, **shown}
         return Response(to_json(body), 202, media_type="application/json")
@@ -164,7 +160,7 @@ async def answer(state: State, scope: Scope, receive: Receive) -> Response:
 
 
 @lru_cache(1000)
-def _all_accepted(accepted: int, duplicates: int) -> Response:
-    """Return the usual answer. It is made once and sent many times: nobody may change it."""
+def _all_accepted(accepted: int, duplicates: int) -> SharedAnswer:
+    """Return the usual answer."""
     body = b'{"accepted":%d,"duplicates":%d,"rejected":[]}' % (accepted, duplicates)
-    return Response(body, 202, media_type="application/json")
+    return SharedAnswer(body, 202, media_type="application/json")
