@@ -54,8 +54,10 @@ class EnrolmentLimits:
 
     def refuse_name(self, name: str) -> EnrolmentRefusal | None:
         """Return the refusal of an agent's name; None if it is let in. Case does not matter."""
+        if not self.names:
+            return None
         facts = {"agent": name}
-        if not self.names or any(Matcher("agent", Comparison.LIKE, glob).matches(facts) for glob in self.names):
+        if any(Matcher("agent", Comparison.LIKE, glob).matches(facts) for glob in self.names):
             return None
         return EnrolmentRefusal(
             EnrolmentRule.NAME, f"agent: this key lets in names like {', '.join(self.names)} only, not {name!r}"

@@ -99,25 +99,25 @@ class KeyAuthenticator:
 
         Raises NotAllowed; NotLetIn if the key is for other addresses; Unavailable if the database cannot be reached.
         """
-        caller = await self._find(key, address)
+        if not key or len(key) > KEY_LONGEST:
+            raise NotAllowed("there is no key in the request" if not key else "this key is not known")
+        key_hash = self._context.secret.hash_key(key)
+        caller = self._remembered(key_hash, address) or await self._look_up(key_hash, address)
         if caller.limits is not None and (refusal := caller.limits.refuse_address(address)) is not None:
             self._refusals.note(caller.limits, refusal)
             raise NotLetIn(refusal.detail, code=refusal.rule)
         return caller
 
-    async def _find(self, key: str, address: str | None) -> Caller:
-        if not key or len(key) > KEY_LONGEST:
-            raise NotAllowed("there is no key in the request" if not key else "this key is not known")
-        key_hash = self._context.secret.hash_key(key)
-        now = time.monotonic()
+    def _remembered(self, key_hash: str, address: str | None) -> Caller | None:
+        """Return the holder of a key; None if it is to be looked up."""
         known = self._known.get(key_hash)
-        if known is None or now >= known.expires_at:
-            return await self._look_up(key_hash, address)
+        if known is None:
+            return None
+        now = time.monotonic()
         if now >= known.fresh_until:
-            known.fresh_until = (
-                known.expires_at
-            )  # only one request looks it up; the others use the old answer until it expires
-            return await self._look_up(key_hash, address)
+            # Only one request looks it up; the others use the old answer until it expires.
+            known.fresh_until = known.expires_at
+            return None
         self._used[known.caller.key_id] = address
         return known.caller
 
