@@ -12,7 +12,7 @@ from app.domain.event import RunOutcome, Severity
 from app.domain.key import Key
 
 BUDGET_MOST, BYTES_MOST = 1_000_000_000, 10**15  # the largest limits that can be set
-_ROUTINE = (None, RunOutcome.SUCCESS.value)
+_ROUTINE, _INFO = (None, RunOutcome.SUCCESS.value), Severity.INFO.value
 
 
 class Budget(StrEnum):
@@ -82,4 +82,4 @@ def is_routine(outcome: str | None, severity: str) -> bool:
 
     Warnings, cancelled and unclear runs are no routine: each may be the only sign of a backup that does not work.
     """
-    return outcome in _ROUTINE and severity == Severity.INFO.value
+    return outcome in _ROUTINE and severity == _INFO

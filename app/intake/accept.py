@@ -6,10 +6,10 @@ Events are stored first. What they mean for alerts is decided later, by the deci
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from app.context import AppContext
 from app.core import metrics
@@ -54,6 +54,7 @@ from app.intake.validated_body import (
 )
 from programs.protocol import report as protocol
 
+P = ParamSpec("P")
 T = TypeVar("T")
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
 # Bytes of a tool's request. A larger one is read in another process: to read texts costs far more than to parse JSON.
@@ -62,8 +63,7 @@ SLOW_RETRY_S = 60
 BODY_PATIENCE = 6.0  # a body of events is refused if it is not read, while of a report that is not read to its end the beginning is kept
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeResult:
+class IntakeResult(NamedTuple):
     """What became of a body's events; every accepted event is committed. `over_budget`: some were refused for now, and should be sent again.
 
     `unreadable`: why a tool's request could not be read; it is stored as an unclear event.
@@ -102,7 +102,7 @@ class Intake:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
             inputs = (body, sender, self._context.clock(), self._limits, rules)
-            validated = None if takes_long(body.data) else await _read_here(partial(validate_body, *inputs))
+            validated = None if takes_long(body.data) else await _read_here(validate_body, *inputs)
         except (BadInput, Overloaded) as cause:
             self._note_refused_request(sender, [sender.agent], cause)
             raise
@@ -175,7 +175,7 @@ class Intake:
         if validated.not_let_in and not result.accepted and not result.duplicates:
             first = result.rejected[0]
             raise NotLetIn(first.detail, code=first.code, field=first.field)
-        return replace(result, unreadable=why_unreadable(events[0])) if len(events) == 1 else result
+        return result._replace(unreadable=why_unreadable(events[0])) if len(events) == 1 else result
 
     async def let_in(self, sender: Sender, name: str) -> str:
         """Return the id of an agent that a sender names; one that is unknown is created. Raises NotLetIn, OverBudget, Unavailable."""
@@ -222,7 +222,7 @@ class Intake:
             except NotRead as cause:
                 log.warning("a report was not read to its end", tool=tool, cause=str(cause), size=request.size)
             request = request.beginning(READ_AT_ONCE)
-        events = await _read_here(partial(read, request))
+        events = await _read_here(read, request)
         if any(map(is_read_from_words, events)):
             events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
         return events
@@ -232,7 +232,7 @@ class Intake:
     ) -> tuple[ReceivedMail, str] | None:
         """Return a mail that reports nothing, and why. A mail that takes too long to read counts as one to be stored."""
         if request.size <= READ_AT_ONCE or not mail.may_be_no_report(request):
-            return await _read_here(partial(mail.find_no_report, request, rules))
+            return await _read_here(mail.find_no_report, request, rules)
         try:
             return await self.readers.run(
                 f"{sender.customer_id} {sender.agent_id}", partial(mail.find_no_report, request, rules)
@@ -360,7 +360,7 @@ class Intake:
             if agent_id is None:
                 unknown[index] = AskedAgent(sender.customer_id, name, sender.limits)
             else:
-                validated.events[index] = validated.events[index]._replace(agent_id=agent_id)
+                validated.events[index] = validated.events[index].with_agent(agent_id)
         try:
             batch = await self.commits.store(validated.events, unknown, size, sender.key, has_place=has_place)
         except (Overloaded, Unavailable) as cause:
@@ -420,9 +420,9 @@ class Intake:
             self.refused.note(sender.customer_id, agent, code, detail)
 
 
-async def _read_here(work: Callable[[], T]) -> T:
+async def _read_here(read: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
     """Return the result of reading a short text: in a thread until the words are loaded, as the first text would stop all others for that."""
-    return work() if are_words_loaded() else await asyncio.to_thread(work)
+    return read(*args, **options) if are_words_loaded() else await asyncio.to_thread(read, *args, **options)
 
 
 def read_report(

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.core.errors import TocsinError
 from app.domain.budget import Budget
@@ -34,12 +35,16 @@ class Batch:
     error: TocsinError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPart:
+class BatchPart(NamedTuple):
     """Some of a batch's events, by their indexes: what one transaction takes of it."""
 
     batch: Batch
     indexes: range
+
+    def is_whole(self) -> bool:
+        """Return whether all events of the batch are to be stored as they are."""
+        batch = self.batch
+        return len(self.indexes) == len(batch.events) and not batch.refused and not batch.reported_by_key
 
     def left(self) -> list[int]:
         """Return the indexes of the events that are to be stored as they are."""

@@ -49,8 +49,7 @@ class BodyHeaders(NamedTuple):
     content_length: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
+class RequestBody(NamedTuple):
     """The decompressed bytes. `is_single`: one event, neither an array nor lines."""
 
     data: bytes
@@ -66,7 +65,12 @@ async def read_body(headers: BodyHeaders, receive: Receive, settings: Settings) 
     if headers.content_length.isdecimal() and int(headers.content_length[:19]) > max_size:
         raise TooLarge(f"the body is larger than {max_size} bytes")
     limit = SizeLimit(settings.event_limit if body_format is BodyFormat.JSON else max_size, max_size)
-    raw = await _read_in_time(receive, max_size, None if encoding else limit)
+    chunks: list[bytes] = []
+    try:
+        await run_within(READ_TIMEOUT_S, _collect(receive, max_size, None if encoding else limit, chunks))
+    except TimeoutError:
+        raise MalformedBody(f"the body did not arrive within {READ_TIMEOUT_S:.0f} s", code="body_slow") from None
+    raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     if not encoding:
         data = raw
     elif len(raw) > _THREAD_THRESHOLD:
@@ -155,19 +159,6 @@ class _HeadAndTail:
 
     def joined(self) -> bytes:
         return bytes(self._head + self._tail[-self._max_tail :])
-
-
-async def _read_in_time(receive: Receive, max_size: int, limit: SizeLimit | None) -> bytes:
-    try:
-        return await run_within(READ_TIMEOUT_S, _read_all(receive, max_size, limit))
-    except TimeoutError:
-        raise MalformedBody(f"the body did not arrive within {READ_TIMEOUT_S:.0f} s", code="body_slow") from None
-
-
-async def _read_all(receive: Receive, max_size: int, limit: SizeLimit | None) -> bytes:
-    chunks: list[bytes] = []
-    await _collect(receive, max_size, limit, chunks)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _collect(receive: Receive, max_size: int, limit: SizeLimit | None, chunks: list[bytes]) -> None:

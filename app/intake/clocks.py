@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from app.domain.event import CLOCK_OFFSET_S
 from app.store.intake import NewEvent
 
-UNNOTICED = timedelta(minutes=2)  # a request may take as long as this on its way
+NO_TIME, UNNOTICED = timedelta(0), timedelta(minutes=2)  # a request may take as long as the latter on its way
 MAX_CLOCK_LEAD = timedelta(hours=24)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 def find_offset(sent_at: datetime | None, received_at: datetime) -> timedelta:
     """Return by how much the sender's clock is behind ours (negative: ahead); zero if it is right or unknown."""
     if sent_at is None or abs(received_at - sent_at) <= UNNOTICED:
-        return timedelta(0)
+        return NO_TIME
     return received_at - sent_at
 
 
@@ -35,6 +35,8 @@ def correct_time(claimed: datetime | None, offset: timedelta, received_at: datet
         return received_at
     if offset:
         flags.append("clock_corrected")
+    elif EARLIEST <= claimed <= received_at:  # as nearly all are: the rest of this is twelve calculations with times
+        return claimed
     # The difference first: a time near the year 9999 plus an offset would overflow.
     since_claim = received_at - claimed
     if since_claim - offset < -MAX_CLOCK_LEAD:
@@ -54,7 +56,7 @@ def move_back_leads(events: list[NewEvent], agents: Sequence[str]) -> list[NewEv
     leads: dict[str, timedelta] = {}
     for event, agent in zip(events, agents, strict=True):
         if event.occurred_at > event.received_at:
-            leads[agent] = max(leads.get(agent, timedelta(0)), event.occurred_at - event.received_at)
+            leads[agent] = max(leads.get(agent, NO_TIME), event.occurred_at - event.received_at)
     if not leads:
         return events
     return [

@@ -233,9 +233,12 @@ def _reject(part: BatchPart, cause: Exception) -> None:
 
 def _rows_of(part: BatchPart, enrolled: Enrolled) -> list[NewEvent]:
     """Return the events to store, each with the id of its agent, and note in the batch those whose agent was not let in."""
-    batch, left = part.batch, part.left()
+    batch = part.batch
+    if not batch.unknown and part.is_whole():
+        return batch.events
+    left = part.left()
     if not batch.unknown:
-        return batch.events if len(left) == len(batch.events) else [batch.events[index] for index in left]
+        return [batch.events[index] for index in left]
     rows: list[NewEvent] = []
     for index in left:
         agent = batch.unknown.get(index)
@@ -243,7 +246,7 @@ def _rows_of(part: BatchPart, enrolled: Enrolled) -> list[NewEvent]:
         if agent is None:
             rows.append(event)
         elif (agent_id := enrolled.ids.get(agent[:2])) is not None:
-            rows.append(event._replace(agent_id=agent_id))
+            rows.append(event.with_agent(agent_id))
         else:
             batch.not_let_in[index] = enrolled.refused.get(agent) or refuse_rejected(agent.name)
     return rows

@@ -47,12 +47,9 @@ SEVERITIES = frozenset(severity.value for severity in Severity)
 def validate_name(value: str | None, flags: list[str]) -> str | None:
     """Return a name on one line, without white space around it; None if it is empty. One that is too long is shortened and flagged."""
     name = limit_name(value)
-    if (
-        value is not None
-        and name is not None
-        and name != value
-        and len(value) > MAX_NAME_LENGTH < len(to_visible_line(value))
-    ):
+    if name == value or value is None or name is None:  # as nearly always
+        return name
+    if len(value) > MAX_NAME_LENGTH < len(to_visible_line(value)):
         flags.append("name_cut")
     return name
 
@@ -64,7 +61,7 @@ def limit_name(value: str | None) -> str | None:
     """
     if value is None:
         return None
-    text = to_visible_line(value)
+    text = value.strip() if _is_plain(value) else to_visible_line(value)
     if len(text) <= MAX_NAME_LENGTH:
         return text or None
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -84,7 +81,7 @@ def validate_key(value: str | None, flags: list[str]) -> str | None:
     if key.startswith(OURS):
         flags.append("key_reserved")
         return None
-    if _is_plain(value) or to_visible_line(value) == value.strip():
+    if key == value or _is_plain(value) or to_visible_line(value) == value.strip():
         return key
     # Two keys whose difference nobody sees are still two events: taken for a duplicate, a failure would be lost.
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -108,8 +105,10 @@ def validate_outcome(value: str | None, flags: list[str]) -> str | None:
 
     `missed`, `overrun` and `superseded` are ours: a sender that knows of a missed run reports a failure.
     """
+    if value is None or value in OUTCOMES:
+        return value
     outcome = validate_word(value, "outcome", OUTCOMES, flags)
-    if outcome is not None or value is None or not value.strip():
+    if outcome is not None or not value.strip():
         return outcome
     if value.strip().lower() in _SERVER_OUTCOMES:
         return RunOutcome.FAILURE.value
@@ -139,6 +138,8 @@ def validate_time(value: str | None, flags: list[str]) -> datetime | None:
 
 def validate_sent_at(value: str | None, flags: list[str]) -> datetime | None:
     """Return when the sender sent the event by its own clock; None if the field is absent, or is no time, which is flagged."""
+    if value is None:
+        return None
     wrong: list[str] = []
     at = validate_time(value, wrong)
     if wrong and at is None:

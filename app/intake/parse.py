@@ -139,10 +139,10 @@ _event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
 _valid_event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(Annotated[list[WireEvent], FailFast()])
 _single_event: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
 _NUL = b"\\u0000"
-_STATED_ONCE = ("outcome", "severity")  # two different ones in one event contradict each other
-_LETTER = re.compile(
-    rb"\\u00(?:6[1-9A-Fa-f]|7[0-9Aa])"
-)  # a small letter as JSON writes an escape; serializers write none of these
+# Two different ones in one event contradict each other. Each with its name as JSON writes it.
+_STATED_ONCE = {"outcome": b'"outcome"', "severity": b'"severity"'}
+# A small letter as JSON writes an escape; serializers write none of these.
+_ESCAPE, _LETTER = rb"\u00", re.compile(rb"\\u00(?:6[1-9A-Fa-f]|7[0-9Aa])")
 
 
 def parse_events(body: RequestBody, *, max_events: int, max_event_size: int) -> ParsedBody:
@@ -263,10 +263,10 @@ def _parse_json(data: bytes) -> Any:  # noqa: ANN401
 
 def _may_contradict_itself(data: bytes, events: Sequence[WireEvent]) -> bool:
     """Return whether one of the events may state its outcome twice: of a name that is repeated, a parser keeps only the last value."""
-    if _LETTER.search(data) is not None:  # a name may be written with it
+    if _ESCAPE in data and _LETTER.search(data) is not None:  # a name may be written with it
         return True
-    for name in _STATED_ONCE:
-        count = data.count(b'"%s"' % name.encode())
+    for name, written in _STATED_ONCE.items():
+        count = data.count(written)
         if count > 1 and count > sum(name in event for event in events):
             return True
     return False

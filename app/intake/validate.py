@@ -19,6 +19,7 @@ from app.intake.clocks import correct_time, find_offset
 from app.intake.parse import WireEvent
 from app.store.intake import NewEvent
 
+_BACKUP, _FINISHED, _INFO = Activity.BACKUP.value, Phase.FINISHED.value, Severity.INFO.value
 # What a sender states in a word or kind that is not ours, in an event without an outcome: it may be the end of a run.
 _UNKNOWN_END = frozenset({"unknown_phase", "unknown_severity", "outcome_ignored", "phase_ignored", "severity_ignored"})
 _SEVERITY_BY_OUTCOME = {
@@ -82,15 +83,15 @@ def validate_event(
     outcome = fields.validate_outcome(event.get("outcome"), flags)
     phase = fields.validate_word(event.get("phase"), "phase", fields.PHASES, flags)
     severity = fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES, flags)
-    if outcome is None and (_UNKNOWN_END.intersection(flags) or (phase == Phase.FINISHED.value and severity is None)):
+    if outcome is None and (_UNKNOWN_END.intersection(flags) or (phase == _FINISHED and severity is None)):
         outcome = RunOutcome.UNCLEAR.value  # it may have ended, and nothing says how
     facts = (
         fields.validate_name(event.get("job"), flags),
         fields.validate_name(event.get("run"), flags),
-        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES, flags) or Activity.BACKUP.value,
+        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES, flags) or _BACKUP,
         phase,
         outcome,
-        severity or _SEVERITY_BY_OUTCOME.get(outcome or "", Severity.INFO.value),
+        severity or _SEVERITY_BY_OUTCOME.get(outcome or "", _INFO),
     )
     claimed = fields.validate_time(event.get("occurred_at"), flags)
     sent_at = fields.validate_sent_at(event.get("sent_at"), flags)
@@ -117,7 +118,9 @@ def validate_event(
         *texts,
         metrics,
         labels,
-        fields.extra_to_json({**fields.describe_clock(sent_at, offset), **(extra or {})}, flags),
+        fields.extra_to_json(
+            extra if sent_at is None else {**fields.describe_clock(sent_at, offset), **(extra or {})}, flags
+        ),
         to_json(list(dict.fromkeys(flags))).decode() if flags else None,
     )
 
