@@ -57,6 +57,11 @@ class Recipient:
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
 
+    @property
+    def is_only_filed(self) -> bool:
+        """Whether every transport is `file`: messages are then only written to a folder on the host of the service, and nobody gets them."""
+        return bool(self.transports) and all(one.transport == "file" for one in self.transports)
+
     def has_address(self, address: str) -> bool:
         """Return whether one of the transports leads to an address."""
         return any(one.address.casefold() == address.casefold() for one in self.transports)

@@ -22,8 +22,9 @@ from app.http.pages.frame import render, viewer_of
 from app.http.pages.kept_pages import KeptPages
 from app.http.pages.live_state import streams_of
 from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of
+from app.http.pages.reach import Reach, reach_of_alerts
 from app.http.pages.session import SignedIn, SignedInPerson
-from app.store.alerts import texts_of_events
+from app.store.alerts import read_closed_alerts, texts_of_events
 from app.store.customers import Scope
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
 from app.store.messages import MessageFilters, page_messages
@@ -36,6 +37,7 @@ router = APIRouter(include_in_schema=False)
 
 CUSTOMERS_SHOWN, PROBLEMS_SHOWN, UNCLEAR_SHOWN, MESSAGES_SHOWN = 25, 25, 4, 5
 _TROUBLE_FOR = timedelta(days=7)  # a message that was not sent is shown so long, unless it is tried again
+_ENDED_WITHIN = timedelta(days=30)  # the problem that ended last is named for so long
 _TEXT_MOST = 400
 _WORST_FIRST = ("failed", "missed", "overrun", "warning")
 
@@ -164,6 +166,7 @@ class _State:
 
     stuck: Sequence[StuckMessage]
     relays: Sequence[Relay]
+    reach: Reach
 
 
 async def _show(
@@ -185,6 +188,8 @@ async def _show(
     async with context.database.read() as tx:
         strips = await customer_days(tx, [one.id for one in on_page], today, days)
         quotes = await read_quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
+        since = context.clock() - _ENDED_WITHIN
+        ended = [] if every.problems else await read_closed_alerts(tx, who.customers, since, 1)
     return render(
         request,
         context,
@@ -201,6 +206,8 @@ async def _show(
         shown=shown,
         quotes=quotes,
         stuck=stuck,
+        reach=state.reach,
+        last_ended=ended[0] if ended else None,
         relays=[(relay, _word_of_relay(relay, context.clock())) for relay in state.relays],
         rows=[CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in on_page],
         customers=len(counted),
@@ -213,7 +220,8 @@ async def _show(
 async def _read_state(context: AppContext, who: SignedIn) -> _State:
     async with context.database.read() as tx:
         stuck = await _stuck(tx, who, context.clock())
-        return _State(stuck, [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)])
+        relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
+        return _State(stuck, relays, await reach_of_alerts(tx, who.customers))
 
 
 def verdict_of(every: Overview, counts: JobCounts, stuck: int) -> Verdict:

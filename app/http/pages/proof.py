@@ -18,14 +18,15 @@ from app.decide.route import matching_routes
 from app.domain.alert import Alert
 from app.domain.attempt import Attempt
 from app.domain.event import READING, StoredEvent
-from app.domain.message import Message
-from app.domain.notice import Notice
+from app.domain.message import Message, MessageState
+from app.domain.notice import Notice, NoticeState
 from app.domain.problem import NamedAlert
 from app.domain.recipient import shown_address
 from app.domain.run import Run
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.overview import facts_of
+from app.http.pages.proof_times import TimeSpent, time_spent
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.agents import agents_by_id
 from app.store.alerts import ALERTS, alert_about, read_alerts
@@ -46,6 +47,16 @@ _NOTICES_SHOWN, _MOVES_MOST, _RECIPIENTS_SEARCHED = 50, 8, 500
 # The mail has inline styles, as mail programs need them; the sandbox runs nothing and loads nothing.
 _MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'"
 Id = Annotated[str, Path(max_length=40, pattern=r"^[a-z]{3}_[0-9a-z]+$")]
+# What a worded notice is for its recipient, by the state of its last message. Nobody is notified before a server accepted the message.
+_REACHED = {
+    MessageState.SENT: "notified",
+    MessageState.QUEUED: "sending",
+    MessageState.LEASED: "sending",
+    MessageState.MOVED: "sending",
+    MessageState.UNKNOWN: "unknown",
+    MessageState.DEAD: "failed",
+    MessageState.BOUNCED: "bounced",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +71,15 @@ class SentMessage:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A notice with the names of its recipient and its route; None where there is none."""
+    """A notice with the names of its recipient and its route; None where there is none.
+
+    `is_only_filed`: every transport of the recipient is `file`, which writes to a folder on the host of the service.
+    """
 
     notice: Notice
     recipient: str | None
     route: str | None
+    is_only_filed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,48 @@ class Chain:
         if self.alert is not None and reason.startswith(f"{self.alert.alert.reason}; "):
             reason = self.alert_reason + reason.removeprefix(self.alert.alert.reason)
         return without_route(reason, decision.route)
+
+    def moves_of(self, message_id: str | None) -> Sequence[SentMessage]:
+        """Return a message and its successors on other transports, the first one first."""
+        found: list[SentMessage] = []
+        own = message_id
+        for sent in self.messages:
+            if sent.message.id == own:
+                found.append(sent)
+                own = sent.message.moved_to
+        return found
+
+    def reached(self, decision: Decision) -> str:
+        """Return whether a decision reached its recipient, as a word that the page has a text for."""
+        if decision.notice.state is not NoticeState.WORDED:
+            is_for_file = decision.notice.state is NoticeState.WAITING and decision.is_only_filed
+            return "for file" if is_for_file else decision.notice.state.value
+        moves = self.moves_of(decision.notice.message_id)
+        if not moves:
+            return "gone"
+        last = moves[-1].message
+        return "file" if last.transport == "file" and last.state is MessageState.SENT else _REACHED[last.state]
+
+    def time_spent(self, asked: Message | None) -> TimeSpent | None:
+        """Return where the time went for the message that was asked for, else for the first one."""
+        decisions = [one for one in self.decisions if one.notice.message_id is not None]
+        if asked is not None:
+            decisions = [
+                one
+                for one in decisions
+                if any(sent.message.id == asked.id for sent in self.moves_of(one.notice.message_id))
+            ]
+        if not decisions:
+            return None
+        notice = decisions[0].notice
+        moves = self.moves_of(notice.message_id)
+        is_opener = self.event is not None and self.alert is not None and self.event.id == self.alert.alert.event_id
+        return time_spent(
+            moves[0].recipient if moves else "",
+            self.event if is_opener else None,
+            notice,
+            [(sent.message, sent.attempts) for sent in moves],
+        )
 
     @property
     def began_at(self) -> datetime | None:
@@ -142,6 +199,7 @@ async def show_proof(
         asked_message=message,
         about=about,
         answer=answer,
+        spent=chain.time_spent(message),
     )
 
 
@@ -277,6 +335,7 @@ async def _decisions(tx: ReadTx, alert: Alert | None, message: Message | None) -
             one,
             names[one.recipient_id].name if one.recipient_id in names else None,
             routes.get(one.route_id or ""),
+            one.recipient_id in names and names[one.recipient_id].is_only_filed,
         )
         for one in reversed(found)
     ]

@@ -55,3 +55,39 @@ async def test_a_message_that_was_only_written_to_a_file_is_not_called_sent(
         assert "Not sent to anybody" in proof
         assert "The server accepted it" not in proof
         assert "rule &#39;" not in proof, "the rule is named once"
+        assert "1 decision whom to notify, 0 notified, 1 only to a file" in proof
+        assert "only written to a file: nobody receives it" in proof
+        assert "Where the time went" in proof
+        assert "From arrival to decision" in proof
+        now = (await browser.get("/")).text
+        assert "No alert reaches anybody: alerts are only written to files" in now
+        assert "The last problem ended" not in now
+        await api.report({"key": "2", "agent": "files01", "job": "shares", "outcome": "success"})
+        async with asyncio.timeout(60):
+            while "The last problem ended" not in now:  # the page keeps what it read for two seconds
+                await asyncio.sleep(0.05)
+                now = (await browser.get("/")).text
+        assert f'<a href="/proof/{(await api.items("/v1/alerts"))[0]["id"]}">' in now
+
+
+@pytest.mark.parametrize(
+    ("transport", "address", "enabled", "shown"),
+    [
+        ("file", "a@example.org", True, "alerts are only written to files"),
+        ("smtp", "a@example.org", True, None),
+        ("smtp", "a@example.org", False, "no route that is switched on has a recipient"),
+    ],
+)
+async def test_now_says_where_no_alert_reaches_anybody(
+    api: Api, transport: str, address: str, enabled: bool, shown: str | None
+) -> None:
+    admin, route = (await api.items("/v1/recipients"))[0], (await api.items("/v1/routes"))[0]
+    ways = [{"transport": transport, "address": address}]
+    await api.tell("PATCH", f"/v1/recipients/{admin['id']}", json={"transports": ways})
+    await api.tell("PATCH", f"/v1/routes/{route['id']}", json={"enabled": enabled})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.READER))
+        await browser.send(path, path)
+        now = (await browser.get("/")).text
+    assert ("No alert reaches anybody" in now) is (shown is not None)
+    assert shown is None or shown in now
