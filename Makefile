@@ -95,6 +95,7 @@ pictures: .venv/.test ## make the pictures of the documents from the demo; needs
 # Texts that pages show and other parts use too.
 TEXTS_ELSEWHERE := ../../compose/error_text.py ../../domain/expectation.py ../../domain/zone_hint.py ../../deliver/transports/remedies.py ../../deliver/transports/smtp_refusals.py
 messages: .venv/.test ## find new texts of the pages and put them into the catalogs of all languages, for you to translate
+	@$(BIN)/python .ci/templates
 	@cd app/http/pages && $(CURDIR)/$(BIN)/pybabel --quiet extract --no-location --omit-header --sort-output -F locale/babel.cfg -o locale/pages.pot . $(TEXTS_ELSEWHERE)
 	@cd app/http/pages && $(CURDIR)/$(BIN)/pybabel --quiet update --no-fuzzy-matching --omit-header --no-wrap -D pages -i locale/pages.pot -d locale
 	@rm app/http/pages/locale/pages.pot

@@ -54,6 +54,12 @@ def test_a_tool_is_connected_and_its_first_report_appears(
     context = chromium.new_context(storage_state=owner, java_script_enabled=scripts, base_url=host)
     page = context.new_page()
     page.goto("/connect")
+    for words, left in (("veeam", 1), ("no such tool", 0), ("curl", 1)):
+        page.get_by_label("Find a tool").fill(words)
+        if not scripts:
+            page.get_by_role("button", name="Filter").click()
+        assert page.locator(".tool:visible").count() == left
+        assert page.get_by_text("No tool matches.").is_visible() is (left == 0)
     page.check("input[value=curl]")
     name = f"new-{scripts}{MARKUP}"
     page.fill("main input[name=host]", name)

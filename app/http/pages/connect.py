@@ -7,12 +7,13 @@ first report names the id of the key, so it can be read again, sent to a colleag
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from gettext import NullTranslations
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
+from starlette.datastructures import FormData
 
 from app.admin import keys as admin_keys
 from app.admin.agents import create_agent
@@ -28,9 +29,11 @@ from app.domain.person import Role
 from app.domain.refused_reports import RefusedReports
 from app.http.api.connect import ToolLinesOut, find_tool, key_for, tool_lines
 from app.http.api.dependencies import Authenticator, Context
-from app.http.pages.frame import render
-from app.http.pages.session import PostedForm, SignedIn, need_fresh, need_role, text_of
-from app.http.tools.setup_lines import TOOL_SETUPS
+from app.http.pages.frame import render, viewer_of
+from app.http.pages.kept_forms import forget_form, kept_form, need_fresh_and_keep
+from app.http.pages.languages import translations
+from app.http.pages.session import PostedForm, SignedIn, need_role, text_of
+from app.http.tools.setup_lines import TOOL_SETUPS, ToolSetup
 from app.store.agents import AGENTS, find_agent_id
 from app.store.customers import CUSTOMERS, Scope, customers_by_id, page_customers
 from app.store.events import EventFilters, page_events
@@ -43,6 +46,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = "/connect"
 _CUSTOMERS, _REPORTS, _KEYS = 1_000, 5, 6
 _NAME_MOST = 200
+_FIELDS = ("tool", "customer", "host", "job")
 _LATELY = timedelta(days=7)
 Administrator = Annotated[SignedIn, Depends(need_role(Role.ADMINISTRATOR))]
 
@@ -66,12 +70,13 @@ _TITLES = (
 
 
 class ConnectAsked(BaseModel):
-    """What is filled in, in the form and in the address."""
+    """What is filled in, in the form and in the address. `find`: the words by which the tools are filtered."""
 
     tool: Annotated[str, Query(max_length=40)] = "tocsin-report"
     customer: Annotated[str, Query(max_length=40)] = ""
     host: Annotated[str, Query(max_length=_NAME_MOST)] = ""
     job: Annotated[str, Query(max_length=_NAME_MOST)] = ""
+    find: Annotated[str, Query(max_length=100)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,12 @@ async def show_connect(
     request: Request, context: Context, who: Administrator, asked: Annotated[ConnectAsked, Query()]
 ) -> HTMLResponse:
     """Show the tools, and a form that makes a key for one of them."""
-    return await _choose(request, context, who, asked)
+    kept = kept_form(request, context, who)
+    if kept is None:
+        return await _choose(request, context, who, asked)
+    page = await _choose(request, context, who, _asked_in(kept), is_kept=True)
+    forget_form(page, context)
+    return page
 
 
 # Not at /connect itself: a POST to one word is a message to the topic of that name (ntfy).
@@ -96,13 +106,8 @@ async def post_connect(
     request: Request, context: Context, who: Administrator, authenticator: Authenticator, form: PostedForm
 ) -> Response:
     """Make a key for a tool on a host, and show it once, in the tool's lines. A host that is not known yet is added."""
-    asked = ConnectAsked(
-        tool=text_of(form, "tool")[:40],
-        customer=text_of(form, "customer")[:40],
-        host=plain_name(text_of(form, "host"))[:_NAME_MOST],
-        job=plain_name(text_of(form, "job"))[:_NAME_MOST],
-    )
-    need_fresh(who, context, f"{PAGE}?{urlencode(asked.model_dump())}")
+    asked = _asked_in(form)
+    need_fresh_and_keep(who, context, PAGE, form, _FIELDS)
     if not who.sees(asked.customer):
         raise NotFound("there is no such customer")
     try:
@@ -131,6 +136,25 @@ async def show_watch(request: Request, context: Context, who: Administrator, key
     return await _watch(request, context, who, key)
 
 
+def _asked_in(form: FormData) -> ConnectAsked:
+    return ConnectAsked(
+        tool=text_of(form, "tool")[:40],
+        customer=text_of(form, "customer")[:40],
+        host=plain_name(text_of(form, "host"))[:_NAME_MOST],
+        job=plain_name(text_of(form, "job"))[:_NAME_MOST],
+    )
+
+
+def tools_found(find: str, texts: NullTranslations) -> list[ToolSetup]:
+    """Return the tools with all of these words in their name or title, in the reader's language or in English."""
+    words = find.casefold().split()
+    return [
+        tool
+        for tool in TOOL_SETUPS
+        if all(word in f"{tool.tool} {tool.title} {texts.gettext(tool.title)}".casefold() for word in words)
+    ]
+
+
 async def _agent_of(tx: WriteTx, customer_id: str, host: str, who: SignedIn, context: AppContext) -> Agent:
     """Return the agent of a customer with this name, and add it where there is none. Raises BadInput."""
     if not host:
@@ -143,8 +167,16 @@ async def _agent_of(tx: WriteTx, customer_id: str, host: str, who: SignedIn, con
 
 
 async def _choose(
-    request: Request, context: Context, who: SignedIn, asked: ConnectAsked, refused: TocsinError | None = None
+    request: Request,
+    context: Context,
+    who: SignedIn,
+    asked: ConnectAsked,
+    refused: TocsinError | None = None,
+    *,
+    is_kept: bool = False,
 ) -> HTMLResponse:
+    texts = translations(viewer_of(request, context, who).language)
+    found = [tool.tool for tool in tools_found(asked.find, texts)]
     async with context.database.read() as tx:
         customers = await customers_of(tx, who)
         since = context.clock() - _LATELY
@@ -157,8 +189,12 @@ async def _choose(
         status=200 if refused is None else refused.status,
         place="connect",
         tools=TOOL_SETUPS,
+        found=found,
+        # With a filter, the first of what it found, unless the tool that was asked for is among them.
+        chosen=asked.tool if not found or asked.tool in found else found[0],
         customers=customers,
         asked=asked,
+        is_kept=is_kept,
         refused=refused,
         keys=[key for key in reversed(lately.items) if who.sees(key.customer_id)][:_KEYS],
     )

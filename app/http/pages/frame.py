@@ -21,7 +21,7 @@ from app.context import AppContext
 from app.domain.person import Role
 from app.domain.recipient import shown_address
 from app.http.pages.assets import asset
-from app.http.pages.audit_texts import audit_word
+from app.http.pages.audit_texts import audit_field, audit_word
 from app.http.pages.checks import check_name, check_text
 from app.http.pages.doctor_texts import doctor_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
@@ -29,6 +29,7 @@ from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.live_state import LiveMark
 from app.http.pages.moments import Moments
 from app.http.pages.refusals import refusal_text
+from app.http.pages.relay_doctor_texts import relay_question, relay_text
 from app.http.pages.session import SignedIn
 from app.http.pages.silence_lengths import mornings
 from app.http.pages.stored_texts import stored_text
@@ -111,9 +112,12 @@ def environment(language: str) -> Environment:
         "address": shown_address,
         "refusal_text": partial(refusal_text, texts=translations(language)),
     }
+    made.filters["relay_question"] = partial(relay_question, texts=translations(language))
+    made.filters["relay_text"] = partial(relay_text, texts=translations(language))
     made.filters["doctor_text"] = partial(doctor_text, texts=translations(language))
     made.filters["stored"] = partial(_stored, texts=translations(language))
     made.filters["audit_word"] = partial(audit_word, texts=translations(language))
+    made.filters["audit_field"] = partial(audit_field, texts=translations(language))
     made.filters["check_name"] = partial(check_name, texts=translations(language))
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made

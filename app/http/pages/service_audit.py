@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from gettext import NullTranslations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,7 +13,8 @@ from app.domain.audit_entry import AuditEntry
 from app.domain.person import Role
 from app.http.api.dependencies import Context
 from app.http.pages.audit_texts import ACTIONS, NOUNS
-from app.http.pages.frame import render
+from app.http.pages.frame import render, viewer_of
+from app.http.pages.languages import translations
 from app.http.pages.session import SignedIn, need_everything
 from app.store.edits import page_audit
 from app.store.repository import Window
@@ -65,6 +67,7 @@ async def show_audit(
             noun=asked.noun or None,
             thing_id=asked.thing.strip() or None,
         )
+    texts = translations(viewer_of(request, context, who).language)
     return render(
         request,
         context,
@@ -74,28 +77,30 @@ async def show_audit(
         asked=asked,
         actions=ACTIONS,
         nouns=NOUNS,
-        rows=[AuditRow(entry, values_of(entry)) for entry in page.items],
+        rows=[AuditRow(entry, values_of(entry, texts)) for entry in page.items],
         next=page.next,
     )
 
 
-def values_of(entry: AuditEntry) -> list[ValueChange]:
-    """Return the values of an entry. A list of two is [before, after], unless the thing was created or deleted."""
+def values_of(entry: AuditEntry, texts: NullTranslations) -> list[ValueChange]:
+    """Return the values of an entry, with yes and no in the reader's language. A list of two is [before, after], unless the thing was created or deleted."""
     is_edit = entry.action not in ("create", "delete")
     found = []
     for name, value in (entry.change or {}).items():
         if is_edit and isinstance(value, list) and len(value) == _BEFORE_AND_AFTER:
-            found.append(ValueChange(name, _text(value[0]), _text(value[1])))
+            found.append(ValueChange(name, _text(value[0], texts), _text(value[1], texts)))
         else:
-            found.append(ValueChange(name, None, _text(value)))
+            found.append(ValueChange(name, None, _text(value, texts)))
     return found
 
 
-def _text(value: object) -> str:
+def _text(value: object, texts: NullTranslations) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return texts.gettext("yes") if value else texts.gettext("no")
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_text(one)}" for name, one in value.items())
+        return ", ".join(f"{name}: {_text(one, texts)}" for name, one in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_text, value)) or "-"
+        return ", ".join(_text(one, texts) for one in value) or "-"
     return str(value)

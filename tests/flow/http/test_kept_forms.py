@@ -57,6 +57,12 @@ async def _leave_open(api: Api) -> None:
             ['value="night"', '<option value="operator" selected>', '<option value="30" selected>'],
         ),
         ("/relays", "/relays/new", {"name": "win-mail02"}, ['value="win-mail02"']),
+        (
+            "/connect",
+            "/connect/new",
+            {"tool": "restic", "name": "db Ä", "host": "db Ä", "job": "nightly"},
+            ['value="restic" checked', 'value="db Ä"', 'value="nightly"'],
+        ),
     ],
 )
 async def test_a_form_is_filled_in_again_after_its_person_signed_in_again(
@@ -75,6 +81,30 @@ async def test_a_form_is_filled_in_again_after_its_person_signed_in_again(
         assert [one for one in shown if one not in again.text] == []
         once_more = await browser.get(page)
         assert "The form is filled in" not in once_more.text, "it is filled in once"
+
+
+async def test_what_a_person_may_do_is_filled_in_again_and_not_yet_changed(api: Api) -> None:
+    kim = await person(api, "kim@example.org", Role.READER)
+    [customer] = await api.items("/v1/customers")
+    sent = {"role": "operator", "sees": "chosen", "customer": customer["id"], "disabled": "1"}
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await browser.send(path, path)
+        await _leave_open(api)
+        page = f"/people?person={kim.id}"
+        answer = await browser.send(page, f"/people/{kim.id}", **sent)
+        again = await _sign_in_again(api, browser, answer.headers["location"])
+        assert "The form is filled in as you sent it." in again.text
+        for shown in (
+            '<option value="operator" selected>',
+            'name="sees" value="chosen" checked',
+            f'<option value="{customer["id"]}" selected>',
+            'name="disabled" value="1" checked',
+        ):
+            assert shown in again.text
+        unchanged = (await browser.get(page)).text
+        assert '<option value="reader" selected>' in unchanged
+        assert 'name="disabled" value="1" checked' not in unchanged
 
 
 async def test_a_kept_form_has_no_secret_is_bounded_and_is_of_one_session_and_page(api: Api) -> None:

@@ -294,3 +294,32 @@ async def test_a_relay_that_never_reported_looks_well_on_no_page(api: Api) -> No
             panel = page.text[page.text.index("win-mail01") - 200 :]
             assert 'class="mark m-P"' in panel[:800], "neither well nor in trouble"
             assert "not connected yet" in panel[:1200]
+
+
+@pytest.mark.parametrize(
+    ("find", "shown", "checked"),
+    [
+        ("", "tocsin-report", "tocsin-report"),
+        ("VEEAM", "mail", "mail"),
+        ("restic printed", "restic", "restic"),
+        ("no such tool", None, None),
+    ],
+)
+async def test_the_tools_of_connect_are_filtered_by_the_address(
+    api: Api, find: str, shown: str | None, checked: str | None
+) -> None:
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OWNER))
+        await browser.send(path, path)
+        page = (await browser.client.get("/connect", params={"find": find, "host": "db01"})).text
+    seen = re.findall(r'<label class="tool"><input type="radio" name="tool" value="([^"]+)"( checked)?', page)
+    if shown is None:
+        assert seen == []
+        assert re.search(r"data-narrow-none>.*No tool matches", page)
+        assert re.search(r'action="/connect/new" data-narrow-some hidden', page)
+    else:
+        assert shown in [tool for tool, _ in seen]
+        assert [tool for tool, is_checked in seen if is_checked] == [checked]
+        assert "data-narrow-none hidden" in page
+        assert not find or len(seen) < 5
+    assert 'name="host" value="db01"' in page, "what was filled in stays"

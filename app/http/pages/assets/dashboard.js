@@ -54,6 +54,18 @@
   for (const choice of all("[data-fields]")) choice.addEventListener("change", () => choice.form.querySelector("[value=fields]").click());
 
   // Copying.
+  // A filter over a list that is on the page already: without scripts, its form asks the server for the same.
+  for (const find of all("[data-narrow]")) find.addEventListener("input", () => {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = all("label", document.getElementById(find.dataset.narrow));
+    const wanted = (row) => words.every((word) => `${row.textContent} ${row.querySelector("input").value}`.toLowerCase().includes(word));
+    for (const row of rows) row.hidden = !wanted(row);
+    const left = rows.filter((row) => !row.hidden);
+    if (left.length && !left.some((row) => row.querySelector("input").checked)) left[0].querySelector("input").checked = true;
+    document.querySelector("[data-narrow-none]").hidden = left.length > 0;
+    document.querySelector("[data-narrow-some]").hidden = left.length === 0;
+  });
+
   for (const button of all("[data-copy]")) button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
     button.textContent = button.dataset.copied;

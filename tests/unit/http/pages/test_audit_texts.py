@@ -4,8 +4,17 @@ import re
 from pathlib import Path
 
 import app
-from app.http.pages.audit_texts import ACTIONS, NOUNS, audit_word
+from app.http.pages.audit_texts import ACTIONS, FIELDS, NOUNS, audit_field, audit_word
 from app.http.pages.languages import translations
+from app.store.agents import AGENTS
+from app.store.customers import CUSTOMERS
+from app.store.jobs import JOBS
+from app.store.keys import KEYS, SHARE_LINKS
+from app.store.mail_rules import MAIL_RULES
+from app.store.people import PEOPLE
+from app.store.relays import RELAYS
+from app.store.routing import RECIPIENTS, ROUTES, RULES, SILENCES
+from app.store.summaries import SUMMARY_SCHEDULES
 
 _APP = Path(str(app.__file__)).parent
 
@@ -28,6 +37,19 @@ def test_each_kind_that_is_recorded_has_its_word() -> None:
     for name in ("AGENTS", "CUSTOMERS", "JOBS", "RECIPIENTS", "ROUTES", "RULES", "SILENCES", "SUMMARY_SCHEDULES"):
         nouns = _written(rf'(?s)\b{name}[^=\n]*= .{{0,200}}?noun="([a-z -]+)"', "store")
         assert nouns - set(NOUNS) == set(), name
+
+
+def test_each_field_that_is_recorded_has_its_words() -> None:
+    edited = (AGENTS, CUSTOMERS, JOBS, RECIPIENTS, ROUTES, RULES, SILENCES, SUMMARY_SCHEDULES, KEYS, PEOPLE, RELAYS)
+    written = {name for one in (*edited, SHARE_LINKS, MAIL_RULES) for name in one.edited}
+    written |= _written(r'note\([^()]*(?:\([^()]*\)[^()]*)*\{"(\w+)":', "admin", "http")
+    written |= _written(r'change = \{"(\w+)":', "admin")
+    assert len(written) > 60
+    assert written - set(FIELDS) == set()
+    german = translations("de")
+    same = {name for name, words in FIELDS.items() if audit_field(name, german) == words}
+    assert same <= {"host", "job", "labels", "minute", "name", "position"}, "not translated"
+    assert audit_field("new<field>", german) == '<span lang="en">new&lt;field&gt;</span>'
 
 
 def test_they_are_german_and_unknown_ones_stay() -> None:

@@ -1,6 +1,8 @@
 """Every text of the pages is in every language, with the same places for values."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -53,6 +55,19 @@ def test_every_text_has_its_translation(language: str) -> None:
     assert len(first) > 100
     assert first - set(translated) == set(), "run `make messages`, then translate"
     assert set(translated) - first == set(), "run `make messages`: these texts are on no page any more"
+
+
+def test_a_template_with_a_mistake_is_named_instead_of_losing_its_texts(tmp_path: Path) -> None:
+    reader = [sys.executable, str(_APP.parent / ".ci/templates")]
+    assert subprocess.run(reader, check=False).returncode == 0, "the templates of the pages"
+    (tmp_path / "good.html").write_text("{{ _('Fine') }}")
+    (tmp_path / "broken.html").write_text("{{ _('One') }}\n{% if %}")
+    ended = subprocess.run([*reader, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert "broken.html:2: Expected an expression" in ended.stderr
+    assert "good.html" not in ended.stderr
+    recipe = (_APP.parent / "Makefile").read_text().partition("\nmessages:")[2].partition("\n\n")[0]
+    assert recipe.index(".ci/templates") < recipe.index("pybabel"), "it is read before texts are taken out"
 
 
 @pytest.mark.parametrize("language", [code for code in languages.LANGUAGES if code != languages.SOURCE])
