@@ -60,7 +60,7 @@ def test_a_tool_is_connected_and_its_first_report_appears(
             page.get_by_role("button", name="Filter").click()
         assert page.locator(".tool:visible").count() == left
         assert page.get_by_text("No tool matches.").is_visible() is (left == 0)
-    page.check("input[value=curl]")
+    page.check("input[name=tool][value=curl]")
     name = f"new-{scripts}{MARKUP}"
     page.fill("main input[name=host]", name)
     page.fill("main input[name=job]", MARKUP)

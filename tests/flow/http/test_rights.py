@@ -110,6 +110,74 @@ async def test_every_page_as_every_role(api: Api):
     assert holes == []
 
 
+@pytest.mark.slow
+async def test_a_person_of_chosen_customers_opens_every_page_that_is_theirs(
+    sqlite_database_url: str, tmp_path: Path
+) -> None:
+    """Everything that the table of rights opens to a role is open, about their own customer, and closed about another."""
+    async with serving(sqlite_database_url, tmp_path, work=run) as api:
+        [mine] = await api.items("/v1/customers")
+        other = await api.tell("POST", "/v1/customers", json={"name": "Beta"})
+        ids = {one["id"]: await _things_of(api, one) for one in (mine, other)}
+        closed: list[str] = []
+        open_to_others: list[str] = []
+        opened = set()
+        for role in (Role.READER, Role.OPERATOR, Role.ADMINISTRATOR):
+            who = await person(api, f"{role.value}@example.org", role, (mine["id"],))
+            async with browsing(api) as browser:
+                path = await link_for(api, who)
+                await browser.send(path, path)
+                for right in rights():
+                    if not right.is_page or right.role is None or right.method != "GET" or right.path in _NOT_OPENED:
+                        continue
+                    if not role.covers(right.role) or "every customer" in right.needs:
+                        continue
+                    for own in _addresses(right.path, ids[mine["id"]]):
+                        answer = await browser.get(own)
+                        opened.add(right.path)
+                        if answer.status_code != 200:
+                            closed.append(f"{role}: {own}: {answer.status_code}")
+                    theirs = _addresses(right.path, ids[other["id"]]) if "{" in right.path else []
+                    open_to_others += [own for own in theirs if (await browser.get(own)).status_code != 404]
+        assert closed == []
+        assert open_to_others == []
+        assert {"/", "/job/{job_id}", "/proof/{proof_id}", "/mail/{message_id}/shown", "/connect/{key_id}"} <= opened
+
+
+_NOT_OPENED = ("/live", "/prove/provider")  # a stream that does not end, and a redirect to another host
+
+
+async def _things_of(api: Api, customer: dict[str, str]) -> dict[str, list[str]]:
+    """Return the ids of what a failure of a customer leads to, by the parameter of an address."""
+    key = await key_of(api, kind="enrol", customer_id=customer["id"])
+    failure = {"key": "1", "agent": f"host of {customer['name']}", "job": "nightly", "outcome": "failure", "log": "x"}
+    assert (await api.ask("POST", "/v1/events", key=key, json=failure)).is_success
+    async with asyncio.timeout(60):
+        while not await api.items("/v1/messages", customer_id=customer["id"]):  # noqa: ASYNC110  (other tasks of ours send)
+            await asyncio.sleep(0.05)
+    found = {
+        noun: [one["id"] for one in await api.items(f"/v1/{noun}", customer_id=customer["id"])]
+        for noun in ("agents", "events", "jobs", "runs", "alerts", "notices", "messages")
+    }
+    await api.tell("POST", "/v1/connect", json={"tool": "curl", "agent_id": found["agents"][0], "job": "nightly"})
+    keys = [
+        one for one in await api.items("/v1/keys") if one["kind"] == "agent" and one["customer_id"] == customer["id"]
+    ]
+    assert keys
+    return {
+        "{job_id}": found["jobs"],
+        "{event_id}": found["events"],
+        "{message_id}": found["messages"],
+        "{key_id}": [one["id"] for one in keys],
+        "{proof_id}": [own for noun in ("events", "runs", "alerts", "notices", "messages") for own in found[noun]],
+    }
+
+
+def _addresses(path: str, values: dict[str, list[str]]) -> list[str]:
+    found = re.search(r"\{\w+\}", path)
+    return [path.replace(found[0], value) for value in values[found[0]]] if found else [path]
+
+
 @pytest.mark.parametrize(
     ("role", "is_scoped", "whose", "matchers", "days", "status"),
     [

@@ -371,3 +371,39 @@ async def test_a_sign_in_ends_the_earlier_session_of_the_browser(api: Api):
         assert browser.client.cookies["tocsin"] != planted
         other.client.cookies.set("tocsin", planted, domain="tocsin.test")
         assert (await other.get("/account")).status_code == 303
+
+
+@pytest.mark.parametrize("by", ["link", "password"])
+async def test_no_cookie_from_before_a_sign_in_is_of_any_use_after_it(api: Api, by: str):
+    """Session fixation: an attacker who planted a cookie, made up or of a session of their own, is not signed in as who comes next."""
+    async with browsing(api) as robin, browsing(api) as mallory, browsing(api) as browser, browsing(api) as attacker:
+        await signed_in(api, robin)
+        await signed_in(api, mallory, "mallory@example.org", Role.READER)
+        kim = await person(api, "kim@example.org", Role.READER)
+        for planted in ("chosen-by-an-attacker", mallory.client.cookies["tocsin"]):
+            browser.client.cookies.set("tocsin", planted, domain="tocsin.test", path="/")
+            form_token = token_in(await browser.get("/sign-in" if planted.startswith("chosen") else "/account"))
+            if by == "link":
+                path = await link_for(api, kim)
+                assert (await browser.send(path, path)).status_code == 303
+                name = "kim@example.org"
+            else:
+                async with browsing(api) as fresh:  # the page of the sign-in is not shown to who is signed in
+                    form = token_in(await fresh.get("/sign-in"))
+                    cookies = {one.name: one.value for one in fresh.client.cookies.jar}
+                for own, value in cookies.items():
+                    browser.client.cookies.set(own, value or "", domain="tocsin.test", path="/")
+                sent = {"csrf": form, "email": "robin@example.org", "password": PASSWORD, "code": ""}
+                assert (await browser.client.post("/sign-in/password", data=sent)).status_code == 303
+                name = "robin@example.org"
+            tokens = [one.value for one in browser.client.cookies.jar if one.name == "tocsin"]
+            assert len(tokens) == 1
+            assert tokens[0] != planted
+            assert name in (await browser.get("/account")).text
+            attacker.client.cookies.clear()
+            attacker.client.cookies.set("tocsin", planted, domain="tocsin.test", path="/")
+            assert (await attacker.get("/account")).headers["location"] == "/sign-in?next=/account"
+            old = await browser.client.post("/account/looks", data={"csrf": form_token, "language": "de"})
+            assert old.status_code == 403, "a token for forms from before the sign-in"
+            await browser.send("/account", "/sign-out/now")
+            browser.client.cookies.clear()
