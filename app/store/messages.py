@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
 from sqlalchemy.sql.base import Executable
 
 from app.core.ids import first_id_at
@@ -120,6 +120,34 @@ async def dead_ids(
         )
         query = query.where(of_cause.exists())
     return list(await tx.connection.scalars(query))
+
+
+class DeadCause(NamedTuple):
+    """Why messages were given up: their transport, the code of their last attempt, and how many they are."""
+
+    transport: str
+    code: str
+    messages: int
+
+
+async def causes_of_dead(tx: ReadTx, limit: int) -> list[DeadCause]:
+    """Return the causes of all dead messages, those of most messages first, as `dead_ids` finds them. Reads the index of dead messages."""
+    later = attempts.alias("later")
+    has_later = select(later.c.id).where(
+        later.c.message_id == attempts.c.message_id, later.c.number > attempts.c.number
+    )
+    number = func.count().label("number")
+    # The condition of the partial index, word for word: SQLite uses the index only so.
+    query = (
+        select(messages.c.transport, attempts.c.code, number)
+        .join_from(messages, attempts, attempts.c.message_id == messages.c.id)
+        .where(text("messages.state = 'dead'"), messages.c.urgency < URGENCY_CANARY)
+        .where(attempts.c.code.is_not(None), attempts.c.code != "", ~has_later.exists())
+        .group_by(messages.c.transport, attempts.c.code)
+        .order_by(number.desc(), messages.c.transport, attempts.c.code)
+        .limit(limit)
+    )
+    return [DeadCause(*row) for row in await tx.connection.execute(query)]
 
 
 async def first_of_successors(tx: ReadTx, message: Message) -> Message:

@@ -8,20 +8,20 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from app.domain.message import Message, MessageState
+from app.domain.person import Role
 from app.domain.recipient import shown_address
 from app.http.api.dependencies import Context
 from app.http.api.transports import configured_transports
 from app.http.pages.frame import render
 from app.http.pages.session import SignedInPerson
 from app.store.customers import Scope
-from app.store.messages import MessageFilters, page_messages
-from app.store.outbox import attempts_of
+from app.store.messages import MessageFilters, causes_of_dead, page_messages
 from app.store.repository import Page, Window
 from app.store.routing import page_recipients, recipients_by_id
 
 router = APIRouter(include_in_schema=False)
 
-_SHOWN, _RECIPIENTS = 40, 500
+_SHOWN, _RECIPIENTS, _CAUSES = 40, 500, 12
 
 
 class MessagesAsked(BaseModel):
@@ -35,11 +35,10 @@ class MessagesAsked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message with the name of its recipient, and the code of its last attempt where it is in trouble."""
+    """A message with the name of its recipient."""
 
     message: Message
     recipient: str
-    cause: str
 
 
 @router.get("/messages")
@@ -65,10 +64,10 @@ async def show_messages(
         names = await recipients_by_id(tx, [one.recipient_id for one in shown])
         rows = []
         for one in shown:
-            is_stuck = one.state in (MessageState.DEAD, MessageState.BOUNCED)
-            attempts = await attempts_of(tx, one.id) if is_stuck else []
             name = names[one.recipient_id].name if one.recipient_id in names else shown_address(one.address)
-            rows.append(MessageRow(one, name, (attempts[-1].code or "") if attempts else ""))
+            rows.append(MessageRow(one, name))
+        # Of all dead messages, also those behind the ones that are shown. Only who sees every customer can try them again together.
+        causes = await causes_of_dead(tx, _CAUSES) if who.customers is None and who.role.covers(Role.OPERATOR) else []
         recipients = (await page_recipients(tx, Window(_RECIPIENTS))).items if who.customers is None else ()
     return render(
         request,
@@ -81,7 +80,5 @@ async def show_messages(
         rows=rows,
         next=shown[-1].id if shown and has_more else None,
         recipients=recipients,
-        causes=sorted(
-            {(row.message.transport, row.cause) for row in rows if row.message.state == "dead" and row.cause}
-        ),
+        causes=causes,
     )

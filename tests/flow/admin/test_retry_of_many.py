@@ -11,6 +11,7 @@ from app.domain.attempt import Attempt
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.store import outbox
+from app.store.messages import DeadCause, causes_of_dead
 from tests.support.api import Api, serving
 from tests.support.outbox import post
 
@@ -92,3 +93,16 @@ async def test_the_setting_to_mend_is_named_by_the_api_and_readyz(api: Api) -> N
     assert "TOCSIN_SMTP_EHLO_NAME" in tries[1]["mend"]
     checks = (await api.ask("GET", "/readyz")).json()["checks"]
     assert any("TOCSIN_SMTP_EHLO_NAME" in check["detail"] for check in checks if check["name"] == "transport smtp")
+
+
+async def test_causes_are_those_of_the_last_attempts_of_all_dead_messages(api: Api) -> None:
+    await die(api, "sender", "550", "sender", "relay")
+    await die(api, "sender", to=Address("webhook", "https://hooks.example.org/"))
+    await api.tell("POST", "/v1/messages:retry", json={"cause": "relay"})
+    async with api.context.database.read() as tx:
+        found = await causes_of_dead(tx, 10)
+        assert await causes_of_dead(tx, 1) == found[:1]
+    assert found == [DeadCause("smtp", "sender", 2), DeadCause("smtp", "550", 1), DeadCause("webhook", "sender", 1)]
+    for cause in found:
+        asked = {"transport": cause.transport, "cause": cause.code}
+        assert (await api.tell("POST", "/v1/messages:retry", json=asked))["retried"] == cause.messages

@@ -24,14 +24,27 @@ async def test_one_button_tries_all_messages_of_one_cause_again(api: Api) -> Non
     async with browsing(api) as browser:
         path = await link_for(api, await person(api, "robin@example.org", Role.OPERATOR))
         await browser.send(path, path)
-        assert "Try again all messages with sender by smtp" in (await browser.get("/messages")).text
+        assert "Try again all 230 messages with sender by smtp" in (await browser.get("/messages")).text
         done = await browser.send(
             "/messages", "/act/retry", back="/messages", all="1", cause="sender", transport="smtp"
         )
         shown = (await browser.get(done.headers["location"])).text
         assert "230 messages are tried again." in shown
-        assert "Try again all messages with sender" not in shown
+        assert "messages with sender" not in shown
     assert await states(api, [ids[0], ids[229], ids[230]]) == ["queued", "queued", "dead"]
+
+
+async def test_a_cause_is_counted_over_all_messages_and_not_only_those_on_the_page(api: Api) -> None:
+    await die(api, "sender", *["550"] * 45, "relay")
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OPERATOR))
+        await browser.send(path, path)
+        for page in ("/messages", "/messages?state=sent"):
+            shown = (await browser.get(page)).text
+            assert "Try again all 45 messages with 550 by smtp" in shown
+            assert "Try again 1 message with sender by smtp" in shown
+            assert "Try again 1 message with relay by smtp" in shown
+            assert "with connect by smtp" not in shown, "only the last attempt counts"
 
 
 async def test_a_message_that_was_only_written_to_a_file_is_not_called_sent(
