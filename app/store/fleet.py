@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, func, literal, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, case, func, literal, literal_column, or_, select, tuple_
 
 from app.core.ids import first_id_at
 from app.domain.event import RunOutcome
@@ -217,9 +217,15 @@ def _build_days_heard(db: Builder) -> Select[tuple[str, str]]:
     wanted = db.table("wanted", customer_id=String, day=String)
     day = wanted.c.day if db.is_sqlite else func.to_date(wanted.c.day, "YYYY-MM-DD")
     # A day on which nothing went well is no good day: it has rows for what was missed.
-    of_day = job_days.c.customer_id == wanted.c.customer_id, job_days.c.day == day, job_days.c.successes > 0
-    any_good = select(job_days.c.job_id).where(*of_day).limit(1).correlate(wanted).exists()
-    return select(wanted.c.customer_id, wanted.c.day).where(any_good)
+    of_day = select(job_days.c.job_id).where(job_days.c.successes > 0).limit(1).correlate(wanted)
+    if db.is_sqlite:
+        of_day = of_day.where(job_days.c.customer_id == wanted.c.customer_id, job_days.c.day == day)
+    else:
+        # PostgreSQL expects to find one soon, and reads the whole table where there is none, unless the order is that of an index.
+        place, at = tuple_(job_days.c.day, job_days.c.customer_id), tuple_(day, wanted.c.customer_id)
+        of_day = of_day.where(place >= at, place <= at).order_by(job_days.c.day, job_days.c.customer_id)
+    # Not as EXISTS, of which PostgreSQL ignores the order.
+    return select(wanted.c.customer_id, wanted.c.day).where(of_day.scalar_subquery().is_not(None))
 
 
 _DAYS_HEARD = Prepared(_build_days_heard)
