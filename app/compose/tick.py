@@ -35,12 +35,12 @@ from app.domain.recipient import Address, Recipient
 from app.domain.relay import agent_of, unfit
 from app.domain.uncomposed import mark
 from app.store import notices, outbox, relays
-from app.store.messages import read_alert_views
+from app.store.due_notices import read_due_notices
+from app.store.messages import AlertRows, read_alert_views
 from app.store.outbox_at_once import ComposedGroup, store_composed
-from app.store.routing import recipients_and_bounced
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 from app.store.writer_queue import WriteOrder
 
 BATCH = 1_000
@@ -88,11 +88,10 @@ async def tick(context: AppContext) -> bool | Idle:
     """Compose what is due. True if there may be more; how long to wait for a wakeup if nothing is due before then."""
     now, idle = context.clock(), context.wakeups.idle
     async with context.database.read() as tx:
-        due = await notices.waiting_due(tx, now, BATCH)
+        due, recipients, bounced, about = await read_due_notices(tx, now, BATCH)
         if not due:
             return False if await notices.waiting_due(tx, now + idle, 1) else Idle(idle)
-        of_due = {notice.recipient_id for notice in due if notice.recipient_id}
-        recipients, bounced = await recipients_and_bounced(tx, of_due)
+        all_views = None if about is None else await _read_together(tx, due, about)
     avoided = frozenset(one.address for one in bounced if one.is_passed_over(now))
     by_group: dict[
         tuple[str | None, str], list[Notice]
@@ -105,7 +104,11 @@ async def tick(context: AppContext) -> bool | Idle:
     taken = 0
     while some := groups[taken : min(taken + (LATER_AT_ONCE if taken else AT_ONCE), MOST_GROUPS)]:
         taken += len(some)
-        views = await _read_together(context, some)
+        if about is None:
+            async with context.database.read() as tx:
+                views = await _read_together(tx, [notice for group in some for notice in group])
+        else:
+            views = all_views
         worded: list[WordedGroup] = []
         for group in some:
             if group[0].what is NoticeKind.SUMMARY and worded:  # which may take long: no alert waits for it
@@ -129,19 +132,21 @@ def _parts(group: list[Notice], to: Recipient | None) -> list[list[Notice]]:
     return [group[start : start + MOST_FOR_PROGRAMS] for start in range(0, len(group), MOST_FOR_PROGRAMS)]
 
 
-async def _read_views(context: AppContext, some: Sequence[Sequence[Notice]]) -> dict[str, AlertView]:
+async def _read_views(context: AppContext, group: Sequence[Notice]) -> dict[str, AlertView]:
     async with context.database.read() as tx:
-        return await read_alert_views(tx, [notice for group in some for notice in group if notice.alert_id])
+        return await read_alert_views(tx, group)
 
 
-async def _read_together(context: AppContext, some: Sequence[Sequence[Notice]]) -> dict[str, AlertView] | None:
+async def _read_together(
+    tx: ReadTx, some: Sequence[Notice], about: AlertRows | None = None
+) -> dict[str, AlertView] | None:
     """Return what the alerts of several groups are about; None if they must be read one by one, because one cannot be read."""
     try:
-        return await _read_views(context, some)
+        return await read_alert_views(tx, some, about)
     except Unavailable:
         raise
     except Exception:  # noqa: BLE001  (the boundary of several groups: the one at fault is put off by the caller)
-        log.exception("alerts could not be read together; each message is composed alone", messages=len(some))
+        log.exception("alerts could not be read together; each message is composed alone", notices=len(some))
     return None
 
 
@@ -159,7 +164,7 @@ async def _compose_or_put_off(
     """
     if len(group) > 1:
         try:
-            found = await _read_views(context, [group]) if views is None else views
+            found = await _read_views(context, group) if views is None else views
             one = await _compose_group(context, group, to, found, avoided, now)
         except Unavailable:
             raise
@@ -170,7 +175,7 @@ async def _compose_or_put_off(
         return [] if one is None else [one]
     worded: list[WordedGroup] = []
     async with _putting_off(context, group):
-        found = await _read_views(context, [group]) if views is None else views
+        found = await _read_views(context, group) if views is None else views
         if (one := await _compose_group(context, group, to, found, avoided, now)) is not None:
             worded.append(one)
     return worded

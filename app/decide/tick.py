@@ -37,9 +37,7 @@ LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time l
 # On PostgreSQL, which has many writers, as long as there is nothing to report. A piece has about twenty statements, each with 0.1 ms of our
 # CPU time however many events it is for: with 256 events in a piece instead of 110, an event takes 12 us less.
 LONGEST_OF_ROUTINE_S = 0.1
-REMINDERS_S = (
-    0.2  # between two looks for what fell due while there is a backlog: each takes as long as deciding four events
-)
+REMINDERS_S = 0.2  # between two looks for what fell due while events come: each takes as long as deciding four events
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
 
@@ -55,8 +53,8 @@ class _Batch:
 async def tick(context: AppContext) -> bool | Idle:
     """Decide on one batch of events and on what fell due. True if there may be more; how long to wait for a wakeup if nothing waits."""
     batch, turns = await _decide_events(context), context.claim_turns
-    if batch.is_cut and time.monotonic() - turns.reminded_at < REMINDERS_S:
-        return True
+    if batch.claimed and time.monotonic() - turns.reminded_at < REMINDERS_S:
+        return batch.is_cut
     turns.reminded_at = time.monotonic()
     if await reminders.tick(context) or batch.is_cut:
         return True

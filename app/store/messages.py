@@ -5,10 +5,11 @@ Only `outbox.py` and `outbox_at_once.py` lease messages and write their state. T
 hear of again. Only the newest of a recipient is kept: they come every minute or hour, and say nothing that the messages about the alerts do not say.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
@@ -26,7 +27,7 @@ from app.domain.uncomposed import unmark
 from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
 from app.store.customers import Scope, alerts_of
-from app.store.prepared import Builder, Prepared, Together
+from app.store.prepared import Builder, Prepared, Together, Values
 from app.store.repository import IndexRanges, Page, Repository, Window, page_among, page_newest, split, tested
 from app.store.row_mapping import UNREADABLE, expectation_of
 from app.store.runs import last_good_runs, newest_runs
@@ -205,7 +206,10 @@ class _Evidence(NamedTuple):
     ended_at: datetime | None
 
 
-def _build_alerts(db: Builder) -> Executable:
+_IsWanted = Callable[[ColumnElement[str], Builder], ColumnElement[bool]]  # the condition for ids of alerts
+
+
+def _build_alerts(is_wanted: _IsWanted, db: Builder) -> Executable:
     of_job = (
         *(jobs.c.name, jobs.c.activity, jobs.c.last_success_at, jobs.c.failures_in_row, jobs.c.missed_in_row),
         *(jobs.c.warnings_in_row, jobs.c.next_due_at, jobs.c.expectation),
@@ -215,46 +219,62 @@ def _build_alerts(db: Builder) -> Executable:
         .join_from(alerts, customers, customers.c.id == alerts.c.customer_id)
         .join(agents, agents.c.id == alerts.c.agent_id)
         .outerjoin(jobs, jobs.c.id == alerts.c.job_id)
-        .where(db.one_of(alerts.c.id, "ids"))
+        .where(is_wanted(alerts.c.id, db))
     )
 
 
-def _build_events(db: Builder) -> Executable:
+def _build_events(is_wanted: _IsWanted, db: Builder) -> Executable:
     tail = func.substr(events.c.log, -LOG_TAIL) if db.is_sqlite else func.right(events.c.log, LOG_TAIL)
     head = func.substr(events.c.log, 1, LOG_HEAD)
     columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra)
     found = select(*columns, tail.label("tail"), head.label("head"), runs.c.started_at, runs.c.ended_at)
     found = found.join_from(alerts, events, events.c.id == alerts.c.event_id)
-    return found.outerjoin(runs, runs.c.id == events.c.run_id).where(db.one_of(alerts.c.id, "ids"))
+    return found.outerjoin(runs, runs.c.id == events.c.run_id).where(is_wanted(alerts.c.id, db))
 
 
-def _build_first_mails(db: Builder) -> Executable:
+def _build_first_mails(is_wanted: _IsWanted, db: Builder) -> Executable:
     """Select the mails about alerts, the first one to each recipient last."""
     return (
         select(notices.c.recipient_id, notices.c.alert_id, messages.c.message_id, messages.c.subject)
         .join(messages, messages.c.id == notices.c.message_id)
-        .where(db.one_of(notices.c.alert_id, "ids"), notices.c.state == NoticeState.WORDED)
+        .where(is_wanted(notices.c.alert_id, db), notices.c.state == NoticeState.WORDED)
         .order_by(notices.c.id.desc())
     )
 
 
-_OF_ALERTS = Together(Prepared(_build_alerts), Prepared(_build_events), Prepared(_build_first_mails))
+def alert_reads(is_wanted: _IsWanted) -> list[Prepared]:
+    """Return the reads whose rows are `AlertRows`."""
+    return [Prepared(partial(build, is_wanted)) for build in (_build_alerts, _build_events, _build_first_mails)]
+
+
+class AlertRows(NamedTuple):
+    """What notices about alerts are worded from, as the database returned it: the alerts, their evidence, the first mails about them."""
+
+    alerts: Sequence[Values]
+    events: Sequence[Values]
+    mails: Sequence[Values]
+
+
+_OF_ALERTS = Together(*alert_reads(lambda column, db: db.one_of(column, "ids")))
 _WIDTH = len(ALERTS.mapping.columns)
 
 
-async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, AlertView]:
-    """Return the view of each notice about an alert, by notice id."""
+async def read_alert_views(
+    tx: ReadTx, reported: Sequence[Notice], rows: AlertRows | None = None
+) -> dict[str, AlertView]:
+    """Return the view of each notice about an alert, by notice id. `rows`: those of all these alerts, where they were read already."""
     alert_ids = sorted({notice.alert_id for notice in reported if notice.alert_id})
     if not alert_ids:
         return {}
     found: dict[str, tuple[Alert, _About]] = {}
-    of_alerts, of_events, mails = await tx.fetch_together(_OF_ALERTS, ids=alert_ids)
-    for values in of_alerts:
+    if rows is None:
+        rows = AlertRows(*await tx.fetch_together(_OF_ALERTS, ids=alert_ids))
+    for values in rows.alerts:
         alert = ALERTS.mapping.read_values(values[:_WIDTH])
         found[alert.id] = alert, _About(*values[_WIDTH:])
-    evidence = {values[0]: _Evidence(*values) for values in of_events}
+    evidence = {values[0]: _Evidence(*values) for values in rows.events}
     # Message-ID and subject of the first mail to each recipient about each alert: later mails are threaded below it.
-    threads = {(recipient_id, alert_id): first for recipient_id, alert_id, *first in mails}
+    threads = {(recipient_id, alert_id): first for recipient_id, alert_id, *first in rows.mails}
     hints = await _zone_hints(tx, found.values())
     over = {notice.alert_id for notice in reported if notice.what is NoticeKind.RECOVERED}
     good = await last_good_runs(tx, {found[own][0].job_id or "" for own in over if own in found})

@@ -109,14 +109,15 @@ _REMINDERS_DUE = Prepared(
         )
     )
 )
-_WAITING_DUE = Prepared(
-    lambda _: (
-        select(*NOTICES.mapping.columns)
-        .where(_DUE, notices.c.state == NoticeState.WAITING, notices.c.due_at <= _NOW)
-        .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
-)
+
+
+def select_waiting_due(*columns: ColumnElement[Any], limit: ColumnElement[int]) -> Select[Any]:
+    """Return the statement that selects columns of due notices that wait to be worded, the most urgent first."""
+    due = select(*columns).where(_DUE, notices.c.state == NoticeState.WAITING, notices.c.due_at <= _NOW)
+    return due.order_by(notices.c.urgency, notices.c.due_at, notices.c.id).limit(limit)
+
+
+WAITING_DUE = Prepared(lambda _: select_waiting_due(*NOTICES.mapping.columns, limit=bindparam("limit", type_=Integer)))
 
 
 def _build_mark_worded(db: Builder) -> Executable:
@@ -321,7 +322,7 @@ async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
     """Return due notices that wait to be worded, the most urgent first. Those that another version wrote, however many, stop no others."""
     looked_at = limit
     while True:
-        rows = await tx.fetch(_WAITING_DUE, now=now, limit=looked_at)
+        rows = await tx.fetch(WAITING_DUE, now=now, limit=looked_at)
         found = readable_values(rows, NOTICES.mapping, "notice")
         if len(found) >= limit or len(rows) < looked_at:
             return found[:limit]

@@ -62,13 +62,13 @@ class ReadTx:
         return compiled.read(await driver.fetch(compiled.sql, *compiled.array_arguments(columns)))
 
     async def fetch_together(self, together: Together, **values: object) -> list[list[Values]]:
-        """Run several prepared statements and return the rows of each, in one turn to PostgreSQL or to SQLite's thread."""
+        """Run several prepared statements and return the rows of each, of one snapshot, in one turn to PostgreSQL or to SQLite's thread."""
         dialect = self.connection.dialect
         reads = [read.compiled(dialect) for read in together.reads]
         found: Iterable[Any]
         if self.is_sqlite:
             statements = [(read.sql, read.arguments(values)) for read in reads]
-            found = await self._run_on_sqlite(partial(_fetch_each, statements=statements))
+            found = await self._run_on_sqlite(partial(_fetch_of_one_snapshot, statements=statements))
         else:
             [found] = await self.fetch(together.whole, **values)
         return [read.read(rows) for read, rows in zip(reads, found, strict=True)]
@@ -338,6 +338,18 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 def _fetch_each(connection: sqlite3.Connection, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[list[Values]]:
     return [connection.execute(sql, arguments).fetchall() for sql, arguments in statements]
+
+
+def _fetch_of_one_snapshot(
+    connection: sqlite3.Connection, statements: Iterable[tuple[str, Sequence[Any]]]
+) -> list[list[Values]]:
+    if connection.in_transaction:
+        return _fetch_each(connection, statements)
+    connection.execute("BEGIN")
+    try:
+        return _fetch_each(connection, statements)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _change(connection: sqlite3.Connection, sql: str, arguments: Sequence[Any]) -> int:
