@@ -66,7 +66,7 @@ TOOL_SETUPS: tuple[ToolSetup, ...] = (
             r"printf '%s\n' 'url = <url>' 'key_file = /etc/tocsin-report.key' > /etc/tocsin-report.conf",
             "tocsin-report run --job <slug> -- restic backup --json /srv",
         ),
-        "curl -fsS -o /dev/null <url>/downloads/tocsin-report.pyz",
+        f"""{_CURL} <url>/v1/events -H 'Authorization: Bearer <key>' {_JSON} -d '{{"job": "<slug>", "outcome": "failure"}}'""",
     ),
     ToolSetup(
         "curl", "curl, and anything else that can send an HTTP request", "docs/agents.md", KeyForm.TOCSIN, _BY_TOOL,

@@ -278,6 +278,7 @@ async def test_the_audit_leads_to_what_was_changed_and_shows_the_values(api: Api
         await browser.send(path, path)
         shown = (await browser.get(f"/service/audit?thing={made['id']}")).text
         assert "<dd>Kim → Kim B.</dd>" in shown
+        assert f"Kim <code>{made['id']}</code>" in shown, "its name stands in front of the id"
         [page, *_] = re.findall(r'href="(/routing/recipients/[^"]+)"', shown)
         assert 'value="Kim B."' in (await browser.get(page)).text
 
