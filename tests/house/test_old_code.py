@@ -17,6 +17,7 @@ SINCE = "0019"
 OLD_ROW, NEW_ROW = 1, 2
 
 
+@pytest.mark.slow
 async def test_old_code_works_on_the_new_schema(database_url: str):
     """Migrations only add what old code can live with, and it stores, changes and reads rows of all its tables."""
     await _with(database_url, _empty)

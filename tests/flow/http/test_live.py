@@ -64,6 +64,7 @@ async def test_who_is_not_signed_in_hears_nothing(api: Api) -> None:
         assert (await browser.get("/live")).headers["location"] == "/sign-in?next=/live"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["sign out everywhere", "other customers"])
 async def test_a_stream_ends_soon_after_its_session_or_its_rights_changed(
     api: Api, monkeypatch: pytest.MonkeyPatch, change: str

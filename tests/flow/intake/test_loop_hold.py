@@ -111,6 +111,7 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
     assert slowest < ANSWERED_MOST_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "body"), list(bombs.json_bodies()), ids=lambda value: value if isinstance(value, str) else ""
 )

@@ -29,6 +29,7 @@ def test_each_failure_of_the_connection_has_its_advice(problem: str, advice: str
     assert advice in remedy_for(problem)
 
 
+@pytest.mark.slow
 def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path: Path) -> None:
     with serving(tmp_path / "service") as service:
         admin = {"Authorization": f"Bearer {service.admin_key}"}
