@@ -22,7 +22,7 @@ from app.domain import own_address
 from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
 from app.domain.message import KEEPS_STATES, Parcel, takes_json
-from app.store import outbox
+from app.store import outbox, outbox_at_once
 from app.store.writer_queue import WriteOrder
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
@@ -199,7 +199,7 @@ class TransportLoop:
         if is_one_statement:
             async with self._one_transaction, database.alone() as alone:
                 if begin:
-                    return await lease.lease_and_begin_at_once(
+                    return await outbox_at_once.lease_and_begin(
                         alone, self.name, begin, now, self.holder, now + LEASE_FOR
                     )
                 ended = await settle_sent(alone, ended, now)

@@ -14,7 +14,7 @@ from app.domain.attempt import Attempt
 from app.domain.lease import Claim, Leased
 from app.domain.message import takes_json
 from app.store import outbox, outbox_at_once
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import WriteTx
 
 
 async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
@@ -38,7 +38,7 @@ async def lease_and_begin(
     With `per_address`, no more than so many are being sent to one address, of which `busy` are already.
     """
     if not (takes_json(transport) or tx.is_sqlite):
-        return await lease_and_begin_at_once(tx, transport, limit, now, holder, until)
+        return await outbox_at_once.lease_and_begin(tx, transport, limit, now, holder, until)
     if per_address is None:
         leased = await outbox.lease(tx, transport, limit, now, holder, until)
     else:
@@ -56,13 +56,6 @@ async def lease_and_begin(
     ]
     await outbox.insert_attempts(tx, begun)
     return await complete_parcels(tx, leased) if takes_json(transport) else leased
-
-
-async def lease_and_begin_at_once(
-    tx: ReadTx, transport: str, limit: int, now: datetime, holder: str, until: datetime
-) -> list[Leased]:
-    """Do the same in one statement of PostgreSQL, for a transport that takes no JSON."""
-    return await outbox_at_once.lease_and_begin(tx, transport, limit, now, holder, until)
 
 
 async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from app.core.ids import new_id
-from app.deliver import lease
 from app.deliver.settle import AttemptResult, settle_results, settle_sent
 from app.domain.attempt import Sent, Temporary
 from app.domain.lease import Claim
 from app.domain.message import LEGAL_MOVES, MessageState
 from app.domain.notice import URGENCY_ALERT, Notice, NoticeKind, NoticeState
 from app.domain.recipient import Address
-from app.store import notices, outbox
+from app.store import notices, outbox, outbox_at_once
 from app.store.outbox_at_once import ComposedGroup, store_composed
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.outbox import BODIES, life_of, message_of, post
@@ -36,7 +35,7 @@ async def begin(system: SystemUnderTest, limit: int = 10) -> list[Claim]:
     """Lease due mails and begin an attempt at each, in one statement."""
     now = system.time[0]
     async with system.context.database.alone() as alone:
-        leased = await lease.lease_and_begin_at_once(alone, "smtp", limit, now, "worker:a", now + HOLD)
+        leased = await outbox_at_once.lease_and_begin(alone, "smtp", limit, now, "worker:a", now + HOLD)
     return [one.claim for one in leased]
 
 
