@@ -1,6 +1,7 @@
 """What must hold after the kills, whatever was killed at which moment. It reads the database with plain SQL, without our code."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,9 @@ class Aftermath:
 
     async def check(self) -> None:
         """Raise AssertionError for the first invariant that does not hold."""
-        assert not self.reported.wrong
-        assert not await self.undone()
+        assert not self.reported.wrong, self.reported.wrong
+        undone = await self.undone()
+        assert not undone, undone
         await self._every_event_once()
         await self._every_alert_sent_once()
         await self._every_summary_once()
@@ -66,43 +68,40 @@ class Aftermath:
         assert not self.reported.events - stored.keys(), "answered 202, and lost"
         assert not [event for event, times in stored.items() if times > 1], "stored twice"
         assert not stored.keys() - self.reported.events, "stored, and never sent"
-        assert not await self.rows("SELECT id, error FROM events WHERE state = 'set_aside'")
+        set_aside = await self.rows("SELECT id, error FROM events WHERE state = 'set_aside'")
+        assert not set_aside, set_aside
 
     async def _every_alert_sent_once(self) -> None:
         opened = Counter(job for (job,) in await self.rows(_OPENED))
-        assert opened == Counter(self.reported.failed)
+        _check_same("alerts", opened, self.reported.failed)
         notices = await self.rows(_NOTICES)
-        assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(
-            self.reported.failed
-        ), notices
-        assert Counter(job for what, job, state, _ in notices if (what, state) == ("recovered", "worded")) == Counter(
-            self.reported.recovered
-        )
+        for kind, jobs in (("opened", self.reported.failed), ("recovered", self.reported.recovered)):
+            made = Counter(job for what, job, state, _ in notices if (what, state) == (kind, "worded"))
+            _check_same(f"notices of alerts that {kind}", made, jobs)
         mailed = {mail.message_id: mail.about for mail in self.postbox.read()}
         expected = [f"opened {job}" for job in self.reported.failed] + [
             f"recovered {job}" for job in self.reported.recovered
         ]
-        assert Counter(about for about in mailed.values() if not about.startswith("summary")) == Counter(expected)
+        _check_same("mails", Counter(about for about in mailed.values() if not about.startswith("summary")), expected)
 
     async def _every_summary_once(self) -> None:
         made = await self.rows(_SUMMARIES)
-        assert made
+        assert made, "no summary was made"
         assert all(count == 1 for count in Counter(name for name, *_ in made).values()), made
-        assert {(notice, message) for *_, notice, message in made} == {("worded", "sent")}
+        assert {(notice, message) for *_, notice, message in made} == {("worded", "sent")}, made
 
     async def _every_message_settled(self) -> None:
         messages, attempts = await self.rows(_MESSAGES), await self.rows(_ATTEMPTS)
         copies = self.postbox.copies()
         assert not [one for one in attempts if one.ended_at is None], "attempts left open"
         assert {one.state for one in messages} == {"sent"}, [tuple(one) for one in messages if one.state != "sent"]
-        assert {one.message_id for one in messages} == copies.keys()
-        assert all(count == 1 for count in Counter(one.message_id for one in messages).values())
+        _check_same("messages", Counter(one.message_id for one in messages), copies.keys())
         for message in messages:
             ends = Counter(one.outcome for one in attempts if one.message_id == message.id)
             assert ends["sent"] == 1, (tuple(message), ends)
             may = 1 + ends["unknown"]
             assert 1 <= copies[message.message_id] <= may, f"sent {copies[message.message_id]} times, on record: {ends}"
-            assert bool(message.maybe_sent) == bool(ends["unknown"])
+            assert bool(message.maybe_sent) == bool(ends["unknown"]), (tuple(message), ends)
 
     async def rows(self, query: str) -> list[Any]:
         """Run plain SQL and return its rows."""
@@ -112,3 +111,9 @@ class Aftermath:
                 return list((await connection.execute(text(query))).all())
         finally:
             await engine.dispose()
+
+
+def _check_same(what: str, found: Counter[str], expected: Iterable[str]) -> None:
+    """Raise AssertionError unless `found` has each of `expected` once, and nothing else."""
+    wanted = Counter(expected)
+    assert found == wanted, f"{what}: missing {wanted - found}, too many {found - wanted}"
