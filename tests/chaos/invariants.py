@@ -12,13 +12,15 @@ from sqlalchemy.pool import NullPool
 from tests.chaos.agents import Reported
 from tests.chaos.postbox import Postbox
 
-_UNDONE = {
-    "events not decided": "SELECT id FROM events WHERE state = 'new'",
-    "notices not composed": "SELECT id FROM notices WHERE state = 'waiting'",
-    "messages not settled": "SELECT id, state, attempts, why FROM messages WHERE state NOT IN ('sent', 'dead', 'moved')",
-    "summaries not made": "SELECT name FROM summary_schedules s WHERE name LIKE 'storm %' "
-    "AND NOT EXISTS (SELECT 1 FROM summaries WHERE schedule_id = s.id)",
-}
+# One statement, which sees the database at one moment: a summary made between two statements would be missed by both.
+_UNDONE = (
+    "SELECT 'event not decided', id FROM events WHERE state = 'new' "
+    "UNION ALL SELECT 'notice not composed', id FROM notices WHERE state = 'waiting' "
+    "UNION ALL SELECT 'message ' || state || ' after ' || CAST(attempts AS TEXT) || ' attempts, ' || COALESCE(why, ''), id "
+    "FROM messages WHERE state NOT IN ('sent', 'dead', 'moved') "
+    "UNION ALL SELECT 'summary not made', name FROM summary_schedules s WHERE name LIKE 'storm %' "
+    "AND NOT EXISTS (SELECT 1 FROM summaries WHERE schedule_id = s.id)"
+)
 _EVENTS = (
     "SELECT agents.name, events.key FROM events JOIN agents ON agents.id = events.agent_id WHERE events.kind = 'report'"
 )
@@ -40,9 +42,9 @@ class Aftermath:
     reported: Reported
     postbox: Postbox
 
-    async def undone(self) -> dict[str, list[Any]]:
-        """Return the rows that still wait, by kind; empty when everything is settled."""
-        return {what: rows for what, query in _UNDONE.items() if (rows := await self.rows(query))}
+    async def undone(self) -> list[tuple[str, str]]:
+        """Return what still waits, and its id; empty when everything is settled."""
+        return [(what, one) for what, one in await self.rows(_UNDONE)]
 
     async def workers_alive(self) -> int:
         """Count the workers that wrote a heartbeat lately. The SQL is PostgreSQL's: on SQLite there is only one worker."""
@@ -73,16 +75,16 @@ class Aftermath:
 
     async def _every_alert_sent_once(self) -> None:
         opened = Counter(job for (job,) in await self.rows(_OPENED))
-        _check_same("alerts", opened, self.reported.failed)
+        check_same("alerts", opened, self.reported.failed)
         notices = await self.rows(_NOTICES)
         for kind, jobs in (("opened", self.reported.failed), ("recovered", self.reported.recovered)):
             made = Counter(job for what, job, state, _ in notices if (what, state) == (kind, "worded"))
-            _check_same(f"notices of alerts that {kind}", made, jobs)
+            check_same(f"notices of alerts that {kind}", made, jobs)
         mailed = {mail.message_id: mail.about for mail in self.postbox.read()}
         expected = [f"opened {job}" for job in self.reported.failed] + [
             f"recovered {job}" for job in self.reported.recovered
         ]
-        _check_same("mails", Counter(about for about in mailed.values() if not about.startswith("summary")), expected)
+        check_same("mails", Counter(about for about in mailed.values() if not about.startswith("summary")), expected)
 
     async def _every_summary_once(self) -> None:
         made = await self.rows(_SUMMARIES)
@@ -95,7 +97,7 @@ class Aftermath:
         copies = self.postbox.copies()
         assert not [one for one in attempts if one.ended_at is None], "attempts left open"
         assert {one.state for one in messages} == {"sent"}, [tuple(one) for one in messages if one.state != "sent"]
-        _check_same("messages", Counter(one.message_id for one in messages), copies.keys())
+        check_same("messages", Counter(one.message_id for one in messages), copies.keys())
         for message in messages:
             ends = Counter(one.outcome for one in attempts if one.message_id == message.id)
             assert ends["sent"] == 1, (tuple(message), ends)
@@ -113,7 +115,7 @@ class Aftermath:
             await engine.dispose()
 
 
-def _check_same(what: str, found: Counter[str], expected: Iterable[str]) -> None:
+def check_same(what: str, found: Counter[str], expected: Iterable[str]) -> None:
     """Raise AssertionError unless `found` has each of `expected` once, and nothing else."""
     wanted = Counter(expected)
     assert found == wanted, f"{what}: missing {wanted - found}, too many {found - wanted}"

@@ -1,6 +1,7 @@
 """`kill -9` while alerts go to programs that keep their state: no opening is lost, no state is wrong at the end, and nothing is called sent that was not."""
 
 import asyncio
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from app.store.engine import open_engines
 from app.store.routing import RECIPIENTS
 from app.store.tables_managed import routes
 from app.store.transactions import Database
+from tests.chaos.invariants import check_same
 from tests.chaos.program_recorders import Recorders, recorders
 from tests.chaos.storm import BACK_S, SECRET, Storm, storm_over
 
@@ -68,12 +70,14 @@ async def kill_while_sending(storm: Storm, programs: Recorders) -> None:
 async def check(storm: Storm, programs: Recorders) -> None:
     """Compare the database with what the programs took."""
     reported, rows = storm.agents.reported, storm.aftermath.rows
-    assert not reported.wrong
+    assert not reported.wrong, reported.wrong
     alerts, sent = await rows(_ALERTS), await rows(_SENT)
-    assert sorted(one.name for one in alerts) == sorted(reported.failed)
-    assert {one.name for one in alerts if one.closed_at is not None} == reported.recovered
-    assert not [tuple(one) for one in sent if one.state != "sent"]
-    assert not await rows(_OPEN_ATTEMPTS)
+    check_same("alerts", Counter(one.name for one in alerts), reported.failed)
+    check_same("alerts closed", Counter(one.name for one in alerts if one.closed_at is not None), reported.recovered)
+    unsent = [tuple(one) for one in sent if one.state != "sent"]
+    assert not unsent, unsent
+    open_attempts = await rows(_OPEN_ATTEMPTS)
+    assert not open_attempts, open_attempts
     for transport in PROGRAMS:
         opened = {one.alert_id for one in sent if (one.what, one.transport) == ("opened", transport)}
         assert opened == {one.id for one in alerts}, "an opening is missing"

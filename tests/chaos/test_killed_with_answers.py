@@ -141,9 +141,10 @@ async def kill_amid_answers(storm: Storm, person: Administrator, alert_ids: list
 async def check(storm: Storm, person: Administrator) -> None:
     """Compare the database and the mails with what was answered."""
     reported = storm.agents.reported
-    assert not reported.wrong
+    assert not reported.wrong, reported.wrong
     alerts = {one.id: one for one in await storm.aftermath.rows(_ALERTS)}
-    assert person.acknowledged <= {one.id for one in alerts.values() if one.acknowledged_at is not None}
+    forgotten = person.acknowledged - {one.id for one in alerts.values() if one.acknowledged_at is not None}
+    assert not forgotten, forgotten
     notices = await storm.aftermath.rows(_NOTICES)
     announced = Counter((one.job, one.recipient) for one in notices if (one.what, one.state) == ("opened", "worded"))
     for job in reported.failed:
