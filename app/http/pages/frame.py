@@ -33,6 +33,7 @@ from app.http.pages.relay_doctor_texts import relay_question, relay_text
 from app.http.pages.session import SignedIn
 from app.http.pages.silence_lengths import mornings
 from app.http.pages.stored_texts import stored_text
+from app.http.pages.template_texts import template_texts
 
 _STORED_MOST = 1000
 THEMES = ("auto", "light", "dark")
@@ -104,6 +105,7 @@ def environment(language: str) -> Environment:
     )
     made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # of the extension
     made.policies["ext.i18n.trimmed"] = True
+    made.globals |= template_texts(translations(language))
     made.globals |= {"asset": asset, "languages": LANGUAGES, "themes": THEMES, "version": __version__}
     # Control characters and reversed text could show a reader something else than what was sent.
     made.filters |= {
