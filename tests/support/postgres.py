@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.ports import lasting_port
+from tests.support.postgres_administrator import Administrator, StatementFailed
 from tests.support.postgres_binaries import find_binaries, readable_for_all
 from tests.support.processes import kill_family, unprivileged_user
 
@@ -41,6 +42,7 @@ class Cluster:
             self._bin = readable_for_all(self._bin, self.folder)
         self._settings = (*ALWAYS, *(() if fsync else WITHOUT_FSYNC), *settings)
         self._process: subprocess.Popen[bytes] | None = None
+        self._administrator: Administrator | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -87,6 +89,7 @@ class Cluster:
         """End server and all its children at once, as `kill -9` and a crash do: nothing is flushed and clients are not informed."""
         if self._process is None:
             return
+        self._dismiss_administrator()
         kill_family(self._process)
         self._process = None
 
@@ -94,6 +97,7 @@ class Cluster:
         """Stop cleanly (SIGINT: clients are disconnected, data is flushed); kill when that takes too long."""
         if self._process is None:
             return
+        self._dismiss_administrator()
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(STOP_S)
@@ -124,12 +128,26 @@ class Cluster:
         """Create a database, as a copy of a template if one is named (nobody may be connected to it), and return its address."""
         # Copying files is half the work of the default strategy, as nothing waits for a disk.
         copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
-        self.sql(f'CREATE DATABASE "{name}"{copied}')
+        self._administer(f'CREATE DATABASE "{name}"{copied}')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and disconnect the clients that still use it."""
-        self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _administer(self, statement: str) -> None:
+        if self._administrator is None:
+            self._administrator = Administrator(self.folder, self.port)
+        try:
+            self._administrator.run(statement)
+        except StatementFailed as cause:
+            self._dismiss_administrator()
+            raise ClusterFailed(f"{cause}\n{self.log_tail()}") from cause
+
+    def _dismiss_administrator(self) -> None:
+        if self._administrator is not None:
+            self._administrator.close()
+            self._administrator = None
 
     def log_tail(self) -> str:
         """Return the last lines of the server's log."""
