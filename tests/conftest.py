@@ -21,6 +21,8 @@ from tests.support.shared_statements import share_statements
 from tests.windows.lab import COMPILER
 
 SCRATCH, FAILED, LEFT_OUT = pytest.StashKey[Path | None](), pytest.StashKey[bool](), pytest.StashKey[LeftOut]()
+FILE = pytest.StashKey[Path]()  # whose tests run now
+YOUNG_MOST = 10_000  # new objects, before garbage collection looks for garbage among them
 # The folders whose files take longest come first.
 ORDER = ["windows", "chaos", "tools", "programs", "cli", "house", "contract", "worker", "flow"]
 ONE_AUTHORITY = Path(__file__).parent / "support/one_authority.pem"  # its key was never stored
@@ -114,8 +116,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Keep all that was loaded out of garbage collection, as the service does, and collect more rarely: it took a tenth of the time."""
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(YOUNG_MOST)
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Collect the garbage of each file at its end and keep what stays out of later rounds. With `--all`, fail a test whose program is missing."""
+    stash = item.session.stash
+    if stash.get(FILE, None) != item.path:
+        stash[FILE] = item.path
+        gc.collect()
+        gc.freeze()
+    gc.set_threshold(YOUNG_MOST)  # each start of the service sets its own
+    if missing := lacking(item):
+        pytest.fail(f"needs {', '.join(missing)}. To get them: {how_to_get(missing)}", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -137,12 +152,6 @@ def _turn(path: Path) -> int:
     """Return the place of a file in the order of folders: a long file at the end would leave the other workers idle."""
     folders = path.relative_to(Path(__file__).parent).parts[:-1]
     return min((ORDER.index(folder) for folder in folders if folder in ORDER), default=len(ORDER))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """With `--all`, fail a test whose program is missing."""
-    if missing := lacking(item):
-        pytest.fail(f"needs {', '.join(missing)}. To get them: {how_to_get(missing)}", pytrace=False)
 
 
 @pytest.hookimpl(trylast=True)

@@ -52,10 +52,12 @@ def _sources_in(folder: str) -> tuple[Source, ...]:
     if not paths:
         raise RuntimeError(f"no source under {folder}: this test would check nothing")
     texts = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
+    was_collecting = gc.isenabled()  # not while pytest collects the tests
     gc.disable()
     found = tuple(Source(name, text, ast.parse(text, name)) for name, text in texts)
     gc.freeze()  # the trees stay for the whole run: later rounds of garbage collection need not go through them
-    gc.enable()
+    if was_collecting:
+        gc.enable()
     return found
 
 
