@@ -10,7 +10,7 @@ from app.compose.error_text import error_line, hint_for
 from app.compose.first_way import is_about_a_way
 from app.compose.phrases import link_to
 from app.compose.unclear_text import UnclearPart, unclear_part
-from app.domain.alert import AlertKind
+from app.domain.alert import AlertKind, without_rule
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
 
@@ -133,7 +133,7 @@ def trouble_of(view: AlertView) -> str:
             return f"“{text}”" if text else "a text without a subject"
         case AlertKind.FAILED | AlertKind.WARNING:
             # Without an error text, the reason why the alert was opened: the mail must say what is wrong. Which rule opened it, it says below.
-            reason = alert.reason.rpartition("; rule '")[0] if alert.reason.endswith("'") else alert.reason
+            reason = without_rule(alert.reason)
             return phrases.shorten(error_line(view) or phrases.one_line(reason or alert.reason, _LONG), _LONG)
 
 

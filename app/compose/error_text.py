@@ -151,21 +151,33 @@ _BY_KIND = {
     AlertKind.FAILED: _(
         "Read the end of the log, fix the cause and start the job manually. The next successful run closes this alert."
     ),
-    AlertKind.WARNING: "The backup was made, but it is incomplete. Read in the log what was left out, and fix or exclude it. The"
-    " next run without warnings closes this alert.",
-    AlertKind.MISSED: "Check that the host is on and that its scheduler (cron, systemd timer, Task Scheduler) started the job. If"
-    " the job did run, its report did not arrive: start it once manually. If its schedule has changed, change the job's expectation.",
-    AlertKind.OVERRUN: "Check whether the run makes progress or waits for something: a lock, a slow network, a prompt. If it is"
-    " only slow, increase the job's longest duration. If it can never end, for example because its host was switched off, close this"
-    " alert.",
-    AlertKind.AGENT_SILENT: "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
-    " reports again, nobody knows whether its backups are made.",
-    AlertKind.UNCLEAR: "Check in the tool or in its log whether the run succeeded. Then run one of the two commands below, on a computer"
-    " where ADMIN_KEY is set to an administrator's key. This can wait: until then, nothing is lost. Later texts of the same form get"
-    " the same answer.",
-    AlertKind.CLOCK_OFF: "Set the clock of the host and turn on time synchronization (NTP). Until then, Tocsin corrects the times of"
-    " reports that contain `sent_at`; without it, a failure that seems older than a success still opens an alert. This alert closes"
-    " when the reports have shown no wrong time for 24 hours.",
+    AlertKind.WARNING: _(
+        "The backup was made, but it is incomplete. Read in the log what was left out, and fix or exclude it. The"
+        " next run without warnings closes this alert."
+    ),
+    AlertKind.MISSED: _(
+        "Check that the host is on and that its scheduler (cron, systemd timer, Task Scheduler) started the job. If"
+        " the job did run, its report did not arrive: start it once manually. If its schedule has changed, change the job's expectation."
+    ),
+    AlertKind.OVERRUN: _(
+        "Check whether the run makes progress or waits for something: a lock, a slow network, a prompt. If it is"
+        " only slow, increase the job's longest duration. If it can never end, for example because its host was switched off, close this"
+        " alert."
+    ),
+    AlertKind.AGENT_SILENT: _(
+        "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
+        " reports again, nobody knows whether its backups are made."
+    ),
+    AlertKind.UNCLEAR: _(
+        "Check in the tool or in its log whether the run succeeded. Then run one of the two commands below, on a computer"
+        " where ADMIN_KEY is set to an administrator's key. This can wait: until then, nothing is lost. Later texts of the same form get"
+        " the same answer."
+    ),
+    AlertKind.CLOCK_OFF: _(
+        "Set the clock of the host and turn on time synchronization (NTP). Until then, Tocsin corrects the times of"
+        " reports that contain `sent_at`; without it, a failure that seems older than a success still opens an alert. This alert closes"
+        " when the reports have shown no wrong time for 24 hours."
+    ),
 }
 
 

@@ -81,6 +81,14 @@ class Alert:
     facts: Mapping[str, str] = field(default_factory=dict)  # for matchers; not stored
 
 
+def without_rule(reason: str, rule: str | None = None) -> str:
+    """Return the reason of an alert without the name of its rule at the end. Without `rule`, whatever name stands there is removed."""
+    if rule is not None:
+        return reason.removesuffix(f"; rule '{rule}'")
+    alone, found, _ = reason.rpartition("; rule '")
+    return alone if found and reason.endswith("'") else reason
+
+
 def alert_facts(
     customer: Customer, agent: Agent, job: Job | None, kind: str, severity: str, message: str | None
 ) -> Mapping[str, str]:

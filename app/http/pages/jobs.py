@@ -176,7 +176,7 @@ async def _page(
         proposed=slots_of(job.proposed_expectation, now, texts),
         **routed,
         hint=zone_hint(job.expectation, charted, texts.gettext),
-        advice=_advice(job, lines, texts),
+        advice=_advice(job, alerts, lines, texts),
     )
 
 
@@ -242,9 +242,14 @@ def _log_values(lines: Sequence[str]) -> dict[str, object]:
     return {"log_tail": "\n".join(lines[-_LOG_LINES:]), "log_head": head, "log_lines": len(lines)}
 
 
-def _advice(job: Job, lines: Sequence[str], texts: NullTranslations) -> str:
-    last = tuple(lines[-_LINES_OF_ADVICE:])
-    return texts.gettext(hint_for(AlertKind.FAILED, job.last_message, last)) if job.failures_in_row else ""
+def _advice(job: Job, alerts: Sequence[NamedAlert], lines: Sequence[str], texts: NullTranslations) -> str:
+    """Return what to try, as the mail of the job's alert says it. An unclear text has two buttons instead."""
+    opened = alerts[0].alert if alerts else None
+    kind = opened.kind if opened is not None else AlertKind.FAILED if job.failures_in_row else None
+    if kind is None or kind is AlertKind.UNCLEAR:
+        return ""
+    message = opened.message if opened is not None and opened.message else job.last_message
+    return texts.gettext(hint_for(kind, message, tuple(lines[-_LINES_OF_ADVICE:])))
 
 
 def _usual(charted: Sequence[Run]) -> dict[str, float]:

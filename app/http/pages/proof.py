@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from app.compose.link_tokens import without_tokens
 from app.core.errors import NotFound
 from app.decide.route import matching_routes
-from app.domain.alert import Alert
+from app.domain.alert import Alert, without_rule
 from app.domain.attempt import Attempt
 from app.domain.event import READING, StoredEvent
 from app.domain.message import Message, MessageState
@@ -101,7 +101,10 @@ class Chain:
     @property
     def alert_reason(self) -> str:
         """Why the alert opened, without the name of its rule."""
-        return "" if self.alert is None else without_rule(self.alert.alert.reason, self.rule)
+        if self.alert is None:
+            return ""
+        reason = self.alert.alert.reason
+        return reason if self.rule is None else without_rule(reason, self.rule)
 
     def decision_reason(self, decision: Decision) -> str:
         """Return the reason of a notice without the names of its rule and its route."""
@@ -158,11 +161,6 @@ class Chain:
         if self.event is not None:
             return self.event.received_at
         return self.alert.alert.opened_at if self.alert is not None else None
-
-
-def without_rule(reason: str, rule: str | None) -> str:
-    """Return the reason of an alert without the name of its rule at the end: the page shows the name next to it."""
-    return reason if rule is None else reason.removesuffix(f"; rule '{rule}'")
 
 
 def without_route(reason: str, route: str | None) -> str:

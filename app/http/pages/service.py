@@ -16,7 +16,7 @@ from starlette.datastructures import FormData
 from app.admin.retention import current_retention, set_retention
 from app.admin.transports import record_transport_test
 from app.context import AppContext
-from app.core.disk import Space, format_size, limit_of
+from app.core.disk import Space, limit_of
 from app.core.errors import BadInput, Conflict, TocsinError
 from app.core.settings import Settings
 from app.domain.person import Role
@@ -56,11 +56,11 @@ class Queues:
 
 @dataclass(frozen=True, slots=True)
 class DiskRoom:
-    """The room on the disk of one folder."""
+    """The room on the disk of one folder, in bytes."""
 
     folder: str
-    free: str
-    total: str
+    free: int
+    total: int
     is_low: bool
 
 
@@ -220,5 +220,5 @@ def _disks(settings: Settings) -> list[DiskRoom]:
         except OSError:
             continue
         low = space.free < limit_of(settings.disk_free, space.total) or space.has_few_files
-        found.append(DiskRoom(str(folder), format_size(space.free), format_size(space.total), low))
+        found.append(DiskRoom(str(folder), space.free, space.total, low))
     return found

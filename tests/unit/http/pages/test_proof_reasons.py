@@ -2,8 +2,9 @@
 
 import pytest
 
+from app.domain.alert import without_rule
 from app.http.pages.languages import translations
-from app.http.pages.proof import without_route, without_rule
+from app.http.pages.proof import without_route
 from app.http.pages.stored_texts import stored_text
 
 
@@ -13,7 +14,9 @@ from app.http.pages.stored_texts import stored_text
         ("3rd failure in a row; rule 'failed'", "failed", "3rd failure in a row", "3. Fehlschlag in Folge"),
         ("a failure; rule 'failed; at night'", "failed; at night", "a failure", "ein Fehlschlag"),
         ("a failure; rule 'old name'", "new name", "a failure; rule 'old name'", "ein Fehlschlag; Regel „old name“"),
-        ("a failure; rule 'failed'", None, "a failure; rule 'failed'", "ein Fehlschlag; Regel „failed“"),
+        ("a failure; rule 'failed'", None, "a failure", "ein Fehlschlag"),
+        ("a failure; rule 'it's late'", None, "a failure", "ein Fehlschlag"),
+        ("still running", None, "still running", "läuft noch"),
         ("still running; rule 'x'; rule 'x'", "x", "still running; rule 'x'", "läuft noch; Regel „x“"),
         (
             "still running; rule 'x'; its agent is new and waits for approval",

@@ -151,7 +151,7 @@ def test_every_reason_that_the_service_writes_is_german_on_a_german_page(name: s
           "Ein Job dieses Schlüssels, der als ausgeblieben gilt, kann gelaufen sein.")),
         ("refused since 2026-11-27 02:00 UTC: many <b>", '<span lang="en">refused since 2026-11-27 02:00 UTC: many &lt;b&gt;</span>'),
         ("expected 2026-11-27 02:00 UTC, as its tool announced, and did not come; no report so far",
-         "erwartet um 27.11.2026 02:00 UTC, wie sein Werkzeug es ankündigte, und nicht gekommen; bisher kein Bericht"),
+         "erwartet um 27.11.2026 02:00 UTC, wie sein Programm es ankündigte, und nicht gekommen; bisher kein Bericht"),
         ("running since 2026-11-27 02:00 UTC, longer than it should: the run r1 has not ended; another run of this job succeeded at 2026-11-27 03:00 UTC",
          "läuft seit 27.11.2026 02:00 UTC, länger als vorgesehen: Der Lauf r1 ist nicht zu Ende; ein anderer Lauf dieses Jobs gelang um 27.11.2026 03:00 UTC"),
         ("the secret in TOCSIN_OAUTH_CLIENT_SECRET expires on 2026-12-03, in 6 days; then mail that needs it does not leave: create a new one (docs/graph.md)",
