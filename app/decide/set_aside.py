@@ -3,7 +3,7 @@
 from app.context import AppContext
 from app.decide.own_trouble import find_own_job, report
 from app.domain.set_aside import JOB, set_aside_event
-from app.store.job_states import find_set_aside
+from app.store.pipeline_state import find_set_aside
 
 
 async def tick(context: AppContext) -> bool:

@@ -35,8 +35,8 @@ from app.store.job_states import (
     count_by_customer,
     count_silent,
     each_job_status,
-    read_pipeline_state,
 )
+from app.store.pipeline_state import read_pipeline_state
 
 router = APIRouter(tags=["status"])
 SENT_WITHIN_S = 120.0

@@ -320,6 +320,17 @@ _EVERY_OPEN = Prepared(lambda _: _NEWEST_OPEN.limit(MOST_OPEN))
 _OPEN_OF = Prepared(lambda db: _NEWEST_OPEN.limit(MOST_OPEN).where(db.one_of(alerts.c.customer_id, "seen")))
 
 
+_STATE = select(
+    func.count(),
+    func.max(alerts.c.id),
+    func.max(alerts.c.last_at),
+    func.count(alerts.c.acknowledged_at),
+    func.max(alerts.c.acknowledged_at),
+).where(alerts.c.closed_at.is_(None))
+_STATE_OF_ALL = Prepared(lambda _: _STATE)
+_STATE_OF = Prepared(lambda db: _STATE.where(db.one_of(alerts.c.customer_id, "seen")))
+
+
 async def read_open_alerts(tx: ReadTx, seen: Customers) -> list[NamedAlert]:
     """Return the open alerts of these customers, the newest first, at most MOST_OPEN."""
     rows = await tx.fetch(_EVERY_OPEN) if seen is None else await tx.fetch(_OPEN_OF, seen=sorted(seen))
@@ -376,19 +387,14 @@ def only(seen: Customers, column: ColumnElement[str] = alerts.c.customer_id) -> 
 
 async def state_of_alerts(tx: ReadTx, seen: Customers) -> tuple[object, ...]:
     """Return numbers of which one differs whenever an alert of these customers opened, closed, repeated, or was acknowledged or released."""
-    columns = (
-        func.count(),
-        func.max(alerts.c.id),
-        func.max(alerts.c.last_at),
-        func.count(alerts.c.acknowledged_at),
-        func.max(alerts.c.acknowledged_at),
-    )
-    row = (await tx.connection.execute(select(*columns).where(alerts.c.closed_at.is_(None), *only(seen)))).one()
-    return tuple(row)
+    [row] = await tx.fetch(_STATE_OF_ALL) if seen is None else await tx.fetch(_STATE_OF, seen=sorted(seen))
+    return row
 
 
 async def texts_of_events(tx: ReadTx, event_ids: Collection[str], most: int) -> dict[str, tuple[str, str]]:
     """Return message and log of events by id, at most `most` characters of each."""
+    if not event_ids:
+        return {}
     columns = events.c.id, func.substr(events.c.message, 1, most), func.substr(events.c.log, 1, most)
     rows = await tx.connection.execute(select(*columns).where(events.c.id.in_(event_ids)))
     return {row[0]: (row[1] or "", row[2] or "") for row in rows}

@@ -9,7 +9,22 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from app.core.ids import first_id_at
 from app.domain.event import RunOutcome
@@ -31,7 +46,7 @@ from app.store.job_states import (
     state_now,
 )
 from app.store.jobs import JOBS
-from app.store.prepared import Builder, Prepared
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page
 from app.store.runs import RUNS
 from app.store.tables import DAY_WITH_TROUBLE, agents, customers, job_days, jobs, runs
@@ -228,16 +243,36 @@ def _build_days_heard(db: Builder) -> Select[tuple[str, str]]:
     return select(wanted.c.customer_id, wanted.c.day).where(of_day.scalar_subquery().is_not(None))
 
 
-_DAYS_HEARD = Prepared(_build_days_heard)
+def _build_days_troubled(db: Builder) -> Select[Values]:
+    went_well = job_days.c.successes + job_days.c.warnings > 0
+    word = case(
+        (and_(job_days.c.failures > 0, ~went_well), "failed"),
+        (job_days.c.failures > 0, "warning"),
+        (and_(job_days.c.missed > 0, went_well), "late"),
+        (job_days.c.missed > 0, "missed"),
+        (job_days.c.warnings > 0, "warning"),
+        (job_days.c.unclear > 0, "unclear"),
+        else_="cancelled",
+    ).label("word")
+    shown = job_days.c.day >= bindparam("first", type_=Date), job_days.c.day <= bindparam("last", type_=Date)
+    return (
+        select(job_days.c.customer_id, job_days.c.day, word, func.count())
+        .where(literal_column(DAY_WITH_TROUBLE), db.one_of(job_days.c.customer_id, "ids"), *shown)
+        .group_by(*map(text, "123"))
+    )
+
+
+_DAYS_HEARD, _DAYS_TROUBLED = Prepared(_build_days_heard), Prepared(_build_days_troubled)
+_NAMED = Prepared(lambda _: select(customers.c.id, customers.c.name, customers.c.time_zone))
 
 
 async def count_states(tx: ReadTx, seen: Customers, now: datetime) -> list[CustomerCounts]:
     """Return these customers with the counts of their jobs, by name."""
     counted = await count_by_customer(tx, JobChoice(), now)
-    named = select(customers.c.id, customers.c.name, customers.c.time_zone).where(*only(seen, customers.c.id))
     found = [
-        CustomerCounts(row.id, row.name, row.time_zone, counted.get(row.id, JobCounts()))
-        for row in await tx.connection.execute(named)
+        CustomerCounts(own, name, time_zone, counted.get(own, JobCounts()))
+        for own, name, time_zone in await tx.fetch(_NAMED)
+        if seen is None or own in seen
     ]
     return sorted(found, key=lambda it: it.name.casefold())
 
@@ -270,28 +305,8 @@ async def customer_days(
     """Return the last days of each customer, oldest first. Read are the days of jobs on which something was wrong, and for the others whether there is any."""
     every = [last - timedelta(days=back) for back in range(days - 1, -1, -1)]
     made = {(own, day): CustomerDay(day) for own in customer_ids for day in every}
-    went_well = job_days.c.successes + job_days.c.warnings > 0
-    word = case(
-        (and_(job_days.c.failures > 0, ~went_well), "failed"),
-        (job_days.c.failures > 0, "warning"),
-        (and_(job_days.c.missed > 0, went_well), "late"),
-        (job_days.c.missed > 0, "missed"),
-        (job_days.c.warnings > 0, "warning"),
-        (job_days.c.unclear > 0, "unclear"),
-        else_="cancelled",
-    )
-    troubled = (
-        select(job_days.c.customer_id, job_days.c.day, word.label("word"), func.count().label("number"))
-        .where(
-            literal_column(DAY_WITH_TROUBLE),
-            job_days.c.customer_id.in_(customer_ids),
-            job_days.c.day >= every[0],
-            job_days.c.day <= last,
-        )
-        .group_by(job_days.c.customer_id, job_days.c.day, word)
-    )
-    for row in await tx.connection.execute(troubled):
-        made[row.customer_id, row.day] = replace(made[row.customer_id, row.day], **{row.word: row.number})
+    for own, day, word, number in await tx.fetch(_DAYS_TROUBLED, ids=sorted(customer_ids), first=every[0], last=last):
+        made[own, day] = replace(made[own, day], **{word: number})
     for own, day in await tx.fetch(_DAYS_HEARD, wanted=[(own, day.isoformat()) for own, day in made]):
         key = own, date.fromisoformat(day)
         made[key] = replace(made[key], is_heard=True)

@@ -6,7 +6,7 @@ success. Times of statuses are whole seconds since 1970, because a scrape reads 
 of their times would take most of its time.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CompoundSelect,
-    Executable,
     Float,
     Integer,
     Select,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -40,17 +40,15 @@ from app.domain.alert import AlertKind
 from app.domain.canary import JOB_PREFIX
 from app.domain.event import PROVEN, RunOutcome
 from app.domain.job import JobState
-from app.domain.job_status import LATE_IS_KNOWN_AFTER, JobCounts, PipelineState, ShownState, total_of
+from app.domain.job_status import LATE_IS_KNOWN_AFTER, JobCounts, ShownState, total_of
 from app.domain.matcher import Matcher
 from app.domain.service_event import AGENT
-from app.domain.set_aside import SetAside
 from app.store.alerts import Customers, only
 from app.store.jobs import job_matches, label_of
-from app.store.tables import JOB_TO_READ, agents, alerts, customers, events, jobs, runs
-from app.store.tables import TROUBLE as TROUBLE_EVENT
-from app.store.tables_managed import heartbeats
+from app.store.prepared import Prepared
+from app.store.tables import JOB_TO_READ, agents, alerts, customers, jobs, runs
 from app.store.transactions import ReadTx
-from app.store.waiting import oldest_waiting_event
+from app.store.types import Utc
 
 Moment = datetime | ColumnElement[datetime]  # a time, or the parameter of a prepared statement
 _IS_WELL = and_(
@@ -182,7 +180,6 @@ def _outcome_at(at: Moment, *outcomes: RunOutcome) -> ColumnElement[str | None]:
 
 
 AT_ONCE = 400  # jobs in one batch: it holds the event loop for a few milliseconds
-SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
 FAILING_SINCE = func.coalesce(jobs.c.failing_since, jobs.c.late_failure_at)
 TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.UNCLEAR, ShownState.WARNING)
 
@@ -248,19 +245,27 @@ class _Counted:
 
 async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> dict[str, JobCounts]:
     """Return how many of the jobs each customer has in each state, by the customer's id. Silent agents are not counted here."""
-    query: Executable = _all_in_states(choice.customer_ids, now)
     is_chosen = choice.tests_jobs or bool(choice.states)
+    rows: Iterable[Sequence[Any]]
     if is_chosen:
-        query = _in_states(now, is_joined=True).where(*conditions_of(choice, now))
+        rows = await tx.connection.execute(
+            _in_states(now, now - LATE_IS_KNOWN_AFTER, is_joined=True).where(*conditions_of(choice, now))
+        )
+    elif choice.customer_ids is None:
+        rows = await tx.fetch(_EVERY_JOB, at=now, late_since=now - LATE_IS_KNOWN_AFTER)
+    else:
+        rows = await tx.connection.execute(_all_in_states(choice.customer_ids, now, now - LATE_IS_KNOWN_AFTER))
     found: dict[str, _Counted] = {}
-    for row in await tx.connection.execute(query):
-        counted = found.setdefault(row.customer_id, _Counted())
-        if row.instead_of in _AS_STORED and not is_chosen:
-            counted.states[row.instead_of] -= row.number
-        if row.is_counted:
-            counted.states[row.shown] += row.number
-            counted.overdue += row.overdue
-            counted.running += row.running
+    for customer_id, instead_of, shown, is_counted, number, overdue, running in rows:
+        if number == 0:
+            continue
+        counted = found.setdefault(customer_id, _Counted())
+        if instead_of in _AS_STORED and not is_chosen:
+            counted.states[instead_of] -= number
+        if is_counted:
+            counted.states[shown] += number
+            counted.overdue += overdue
+            counted.running += running
     return {
         customer_id: JobCounts(**one.states, overdue=one.overdue, running=one.running)
         for customer_id, one in found.items()
@@ -272,47 +277,60 @@ _CUSTOMER = jobs.c.customer_id.concat("")
 _AS_STORED = ShownState.OK.value, ShownState.NEW.value  # states of which an index counts the jobs
 
 
-def _all_in_states(customer_ids: Customers, now: datetime) -> CompoundSelect[Any]:
+def _all_in_states(customer_ids: Customers, at: Moment, late_since: Moment) -> CompoundSelect[Any]:
     """Return the query that counts all jobs. Most are well, and of these an index is read and no row: they are in the state of their column.
 
     The others are taken out of these numbers, and counted as they are shown. An index finds them, and agents are read only where
     they decide whether a job is counted. It is one statement, so that no job is counted twice that changes meanwhile.
     """
     zero: ColumnElement[int] = literal_column("0")
+    # Counted for each customer and state, not grouped: SQLite takes half as long to count a range of the index.
+    states = union_all(*(select(literal_column(f"'{state}'").label("state")) for state in _AS_STORED)).subquery(
+        "states"
+    )
+    same = jobs.c.customer_id == customers.c.id, jobs.c.state == states.c.state
+    in_state = select(func.count()).select_from(jobs).where(*same).correlate(customers, states).scalar_subquery()
     well = select(
-        jobs.c.customer_id,
+        customers.c.id.label("customer_id"),
         literal_column("''").label("instead_of"),
-        jobs.c.state.label("shown"),
+        states.c.state.label("shown"),
         literal_column("1").label("is_counted"),
-        func.count().label("number"),
+        in_state.label("number"),
         zero.label("overdue"),
         zero.label("running"),
-    ).group_by(jobs.c.customer_id, jobs.c.state)
+    ).select_from(customers.join(states, true()))
     may_not_count = select(agents.c.id).where(or_(literal_column("agents.state <> 'approved'"), agents.c.name == AGENT))
     of_others = jobs.c.agent_id.not_in(may_not_count)
     to_read: ColumnElement[bool] = literal_column(JOB_TO_READ)
     is_of_customer = only(customer_ids, jobs.c.customer_id)
-    overdue = jobs.c.overdue_at <= now, *only(customer_ids, _CUSTOMER)
+    overdue = jobs.c.overdue_at <= at, *only(customer_ids, _CUSTOMER)
+    some, joined = _in_states(at, late_since), _in_states(at, late_since, is_joined=True)
     return union_all(
-        well.where(jobs.c.state.in_(_AS_STORED), *is_of_customer),
-        _in_states(now).where(of_others, to_read, *is_of_customer),
-        _in_states(now).where(of_others, ~to_read, *overdue),
-        _in_states(now, is_joined=True).where(jobs.c.agent_id.in_(may_not_count), *is_of_customer),
+        well.where(*only(customer_ids, customers.c.id)),
+        some.where(of_others, to_read, *is_of_customer),
+        some.where(of_others, ~to_read, *overdue),
+        joined.where(jobs.c.agent_id.in_(may_not_count), *is_of_customer),
     )
 
 
-def _in_states(now: datetime, *, is_joined: bool = False) -> Select[Any]:
+def _in_states(at: Moment, late_since: Moment, *, is_joined: bool = False) -> Select[Any]:
     """Return a query that counts jobs as they are shown, with the state of their column; if `is_joined`, with their agents and customers."""
     columns = (
         _CUSTOMER.label("customer_id"),
         jobs.c.state.label("instead_of"),
-        state_now(now).label("shown"),
+        _state_now(at, late_since).label("shown"),
         (case((IS_COUNTED, 1), else_=0) if is_joined else literal_column("1")).label("is_counted"),
         func.count().label("number"),
-        func.sum(case((jobs.c.overdue_at <= now, 1), else_=0)).label("overdue"),
+        func.sum(case((jobs.c.overdue_at <= at, 1), else_=0)).label("overdue"),
         func.sum(case((jobs.c.running_since.is_not(None), 1), else_=0)).label("running"),
     )
     return (joined_jobs(*columns) if is_joined else select(*columns)).group_by(*map(text, "1234"))
+
+
+# All jobs are counted again and again, while somebody looks at a page.
+_EVERY_JOB = Prepared(
+    lambda _: _all_in_states(None, bindparam("at", type_=Utc), bindparam("late_since", type_=Utc)),
+)
 
 
 async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> JobCounts:
@@ -365,42 +383,6 @@ async def each_job_status(
     async with tx.connection.stream(query) as found:
         async for batch in found.partitions(AT_ONCE):
             yield [_read_status(row) for row in batch]
-
-
-async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineState:
-    """Return whether the states of the jobs of these customers are up to date."""
-    worker_seen_at: datetime | None = await tx.connection.scalar(select(func.max(heartbeats.c.at)))
-    some = select(events.c.id).where(*_is_set_aside()).limit(SET_ASIDE_MOST)
-    some = some.where(*only(seen, events.c.customer_id))
-    set_aside = await tx.connection.scalar(select(func.count()).select_from(some.subquery()))
-    return PipelineState(worker_seen_at, await oldest_waiting_event(tx), int(set_aside or 0))
-
-
-def _is_set_aside() -> list[ColumnElement[bool]]:
-    """Return the condition that a report of trouble was set aside. It changed no job, and counts until a later run of its job has ended."""
-    is_followed = (
-        select(jobs.c.id)
-        .where(
-            jobs.c.agent_id == events.c.agent_id,
-            jobs.c.name == func.coalesce(events.c.job, events.c.activity),
-            jobs.c.activity == events.c.activity,
-            jobs.c.last_finished_at > events.c.occurred_at,
-        )
-        .correlate(events)
-        .exists()
-    )
-    return [events.c.state == literal_column("'set_aside'"), and_(text(TROUBLE_EVENT)), ~is_followed]
-
-
-async def find_set_aside(tx: ReadTx) -> SetAside:
-    """Return how many reports of trouble were set aside, up to SET_ASIDE_MOST, with the first of them."""
-    columns = events.c.id, agents.c.name, func.coalesce(events.c.job, events.c.activity), events.c.error
-    query = select(*columns).join(agents, agents.c.id == events.c.agent_id, isouter=True).where(*_is_set_aside())
-    found = (await tx.connection.execute(query.order_by(events.c.id).limit(SET_ASIDE_MOST))).all()
-    if not found:
-        return SetAside(0)
-    event_id, agent, job, error = found[0]
-    return SetAside(len(found), event_id, agent or "an agent that was deleted", job, error or "")
 
 
 async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:

@@ -26,9 +26,9 @@ from app.store.job_states import (
     count_jobs,
     newest_report,
     page_job_statuses,
-    read_pipeline_state,
     worst_jobs,
 )
+from app.store.pipeline_state import read_pipeline_state
 from app.store.repository import Page
 
 router = APIRouter(prefix="/v1/status", tags=["status"])

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from app.context import AppContext
 from app.domain.job_status import JobCounts, total_of
-from app.domain.message import Message, MessageState
+from app.domain.message import Message
 from app.domain.problem import NamedAlert
 from app.domain.recipient import shown_address
 from app.domain.relay import Relay, is_awaited
@@ -25,11 +25,9 @@ from app.http.pages.overview import KeptReads, Overview, counts_of, overview_of
 from app.http.pages.reach import Reach, reach_of_alerts
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.alerts import read_closed_alerts, texts_of_events
-from app.store.customers import Scope
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
-from app.store.messages import MessageFilters, page_messages
+from app.store.messages_in_trouble import newest_in_trouble
 from app.store.relays import all_relays
-from app.store.repository import Window
 from app.store.routing import recipients_by_id
 from app.store.transactions import ReadTx
 
@@ -205,6 +203,7 @@ async def _show(
         somebody=shown.somebody[:PROBLEMS_SHOWN],
         shown=shown,
         quotes=quotes,
+        silent_agents=every.silent_agents,
         stuck=stuck,
         reach=state.reach,
         last_ended=ended[0] if ended else None,
@@ -250,8 +249,10 @@ def filtered(every: Overview, filters: NowFilters) -> Overview:
 
 def _customers(counted: Sequence[CustomerCounts], every: Overview, filters: NowFilters) -> list[CustomerCounts]:
     """Return the customers that are asked for, worst first."""
-    alerts = [one for problem in (*every.problems, *every.silenced) for one in problem.alerts]
-    with_problem = {one.alert.customer_id for one in [*alerts, *every.unclear] if filters.fits(one)}
+    with_problem = set()
+    if filters.q or filters.names_jobs:  # else no alert decides which customers are shown
+        alerts = [one for problem in (*every.problems, *every.silenced) for one in problem.alerts]
+        with_problem = {one.alert.customer_id for one in [*alerts, *every.unclear] if filters.fits(one)}
     wanted = filters.q.casefold()
     found = [
         one
@@ -272,14 +273,10 @@ async def read_quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[Unclear
 
 
 async def _stuck(tx: ReadTx, who: SignedIn, now: datetime) -> list[StuckMessage]:
-    """Return the newest messages that could not be sent, or came back, and that nothing replaced."""
-    found: list[Message] = []
-    for customer_id in [None] if who.customers is None else sorted(who.customers):
-        for state in (MessageState.DEAD, MessageState.BOUNCED):
-            filters = MessageFilters(Scope(customer_id=customer_id), state=state)
-            page = await page_messages(tx, filters, Window(MESSAGES_SHOWN, since=now - _TROUBLE_FOR))
-            found += [message for message in page.items if message.moved_to is None]
-    newest = sorted(found, key=lambda message: message.id, reverse=True)[:MESSAGES_SHOWN]
+    """Return the newest messages that could not be sent, or came back, with the names of their recipients."""
+    newest = await newest_in_trouble(tx, who.customers, now - _TROUBLE_FOR, MESSAGES_SHOWN)
+    if not newest:
+        return []
     names = await recipients_by_id(tx, [message.recipient_id for message in newest])
     return [
         StuckMessage(one, names[one.recipient_id].name if one.recipient_id in names else shown_address(one.address))

@@ -24,9 +24,9 @@ from app.store.job_states import (
     JobStatus,
     count_by_customer,
     count_silent,
-    read_pipeline_state,
     worst_jobs,
 )
+from app.store.pipeline_state import read_pipeline_state
 
 router = APIRouter(include_in_schema=False)
 JOBS_SHOWN, CUSTOMERS_SHOWN = 12, 48
