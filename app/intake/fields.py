@@ -35,6 +35,7 @@ MAX_EXTRA_SIZE = 16 * 1024
 T = TypeVar("T")
 _TROUBLE = frozenset({Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED})
 _UNIX_TIME = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
+_WHOLE_MOST = 2.0**63
 _MOST_SECONDS = 1e11  # the year 5138; a larger number counts thousandths
 _KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
 _SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.OVERRUN.value, RunOutcome.SUPERSEDED.value})
@@ -46,9 +47,13 @@ SEVERITIES = frozenset(severity.value for severity in Severity)
 
 def validate_name(value: str | None, flags: list[str]) -> str | None:
     """Return a name on one line, without white space around it; None if it is empty. One that is too long is shortened and flagged."""
+    if value is None:
+        return None
+    if _is_name(value):  # as nearly all are
+        return value
     name = limit_name(value)
-    if name == value or value is None or name is None:  # as nearly always
-        return name
+    if name is None:
+        return None
     if len(value) > MAX_NAME_LENGTH < len(to_visible_line(value)):
         flags.append("name_cut")
     return name
@@ -61,7 +66,9 @@ def limit_name(value: str | None) -> str | None:
     """
     if value is None:
         return None
-    text = value.strip() if _is_plain(value) else to_visible_line(value)
+    if _is_name(value):
+        return value
+    text = to_visible_line(value)
     if len(text) <= MAX_NAME_LENGTH:
         return text or None
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -200,7 +207,10 @@ def validate_metrics(value: Mapping[str, float] | None, flags: list[str]) -> str
     if not _is_plain("".join(kept)):
         kept = _with_plain_names(kept)
     return to_json(
-        {name: int(number) if number.is_integer() and abs(number) < 2**63 else number for name, number in kept.items()}
+        {
+            name: int(number) if number.is_integer() and -_WHOLE_MOST < number < _WHOLE_MOST else number
+            for name, number in kept.items()
+        }
     ).decode()
 
 
@@ -232,6 +242,18 @@ def _limit_items(
 def _is_plain(text: str) -> bool:
     """Return whether a name needs no look, as nearly all do; white space around it does not count."""
     return text.isascii() and text.isprintable() and "  " not in text
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text is a name as it is stored."""
+    return (
+        0 < len(text) <= MAX_NAME_LENGTH
+        and text.isascii()
+        and text.isprintable()
+        and "  " not in text
+        and text[0] != " "
+        and text[-1] != " "
+    )
 
 
 def _with_plain_names(value: Mapping[str, T]) -> dict[str, T]:

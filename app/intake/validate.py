@@ -85,42 +85,42 @@ def validate_event(
     severity = fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES, flags)
     if outcome is None and (_UNKNOWN_END.intersection(flags) or (phase == _FINISHED and severity is None)):
         outcome = RunOutcome.UNCLEAR.value  # it may have ended, and nothing says how
-    facts = (
-        fields.validate_name(event.get("job"), flags),
-        fields.validate_name(event.get("run"), flags),
-        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES, flags) or _BACKUP,
-        phase,
-        outcome,
-        severity or _SEVERITY_BY_OUTCOME.get(outcome or "", _INFO),
-    )
+    job, run = fields.validate_name(event.get("job"), flags), fields.validate_name(event.get("run"), flags)
+    activity = fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES, flags) or _BACKUP
+    severity = severity or _SEVERITY_BY_OUTCOME.get(outcome or "", _INFO)
     claimed = fields.validate_time(event.get("occurred_at"), flags)
     sent_at = fields.validate_sent_at(event.get("sent_at"), flags)
     offset = find_offset(sent_at, received_at)
     occurred_at = correct_time(claimed, offset, received_at, flags)
-    texts = (
-        fields.limit_message(event.get("message"), flags),
-        fields.limit_log(event.get("log"), log_limit, flags),
-    )
+    message, log = fields.limit_message(event.get("message"), flags), fields.limit_log(event.get("log"), log_limit, flags)
     metrics = fields.validate_metrics(event.get("metrics"), flags)
     labels = fields.validate_labels(event.get("labels"), flags)
     extra = fields.collect_extra(event)
-    key = fields.validate_key(event.get("key"), flags) or _make_content_key(
-        event, agent, claimed or first_at or received_at, facts, texts, extra
-    )
+    key = fields.validate_key(event.get("key"), flags)
+    if key is None:
+        facts = (job, run, activity, phase, outcome, severity)
+        key = _make_content_key(event, agent, claimed or first_at or received_at, facts, (message, log), extra)
+    if sent_at is not None:
+        extra = {**fields.describe_clock(sent_at, offset), **(extra or {})}
+    extra_json = fields.extra_to_json(extra, flags)
     return NewEvent(
         new_id("evt"),
         customer_id,
         agent_id,
         key,
-        *facts,
+        job,
+        run,
+        activity,
+        phase,
+        outcome,
+        severity,
         occurred_at,
         received_at,
-        *texts,
+        message,
+        log,
         metrics,
         labels,
-        fields.extra_to_json(
-            extra if sent_at is None else {**fields.describe_clock(sent_at, offset), **(extra or {})}, flags
-        ),
+        extra_json,
         to_json(list(dict.fromkeys(flags))).decode() if flags else None,
     )
 

@@ -144,6 +144,7 @@ def validate_parsed(
     """Validate events that are parsed already. `flags`: for each of them. `first_at`: see `validate_body`."""
     agents: list[str] = []
     validated = ValidatedBody([], [], {}, list(parsed.rejected), agents)
+    is_ahead = False
     for index, event in parsed.events:
         agent = None
         try:
@@ -160,7 +161,7 @@ def validate_parsed(
                 agent,
                 received_at,
                 limits.log_size,
-                flags=(*flags, *parsed.flags.get(index, ())),
+                flags=(*flags, *parsed.flags.get(index, ())) if parsed.flags else flags,
                 first_at=first_at,
             )
         except BadInput as cause:
@@ -173,6 +174,9 @@ def validate_parsed(
         validated.events.append(row)
         validated.indexes.append(index)
         agents.append(agent)
-    validated.events = move_back_leads(validated.events, agents)
-    validated.rejected.sort(key=lambda event: event.index)
+        is_ahead = is_ahead or row.occurred_at > received_at
+    if is_ahead:
+        validated.events = move_back_leads(validated.events, agents)
+    if validated.rejected:
+        validated.rejected.sort(key=lambda event: event.index)
     return validated
