@@ -51,7 +51,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     api.router.routes.extend(health.router.routes)
     app: HttpApp = HttpApp(
         api,
-        hot_endpoints={events.PATH: events.answer},
+        hot_paths=(events.PATH,),
         install=_install_routes,
         over_tls=settings.public_url.startswith("https://"),
     )
@@ -95,6 +95,7 @@ async def _run(app: HttpApp, settings: Settings, work: Work | None, clock: Clock
 
             app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
         app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake
+        app.hot_endpoints = {events.PATH: functools.partial(events.answer, authenticator, intake)}
         await stack.enter_async_context(run_in_background(_load_the_rest(app)))
         yield
 

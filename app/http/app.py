@@ -35,8 +35,8 @@ _OWN_WORDS = ("healthz", "readyz", "metrics", "docs", "openapi.json", "downloads
 _TOPIC_ACTIONS = ("publish", "send", "trigger")  # `/<topic>/publish` is a message to ntfy
 _DOUBLE_SLASH, _SLASHES = b"//", re.compile(rb"/{2,}")
 _Key = tuple[str, ...]
-# Answers a POST without FastAPI, by the state of the app, the raw headers (lower-case names) and the body. Raises TocsinError.
-HotEndpoint = Callable[[State, Scope, Receive], Awaitable[Response]]
+# Answers a POST without FastAPI. Raises TocsinError.
+HotEndpoint = Callable[[Scope, Receive], Awaitable[Response]]
 
 
 class HttpApp(SafetyMiddleware):
@@ -46,18 +46,21 @@ class HttpApp(SafetyMiddleware):
         self,
         api: FastAPI,
         *,
-        hot_endpoints: Mapping[str, HotEndpoint],
+        hot_paths: Collection[str],
         install: Callable[[FastAPI], Iterable[BaseRoute]],
         over_tls: bool,
     ) -> None:
-        """Serve the routes that `api` has; `install` adds all others to it, and returns those of tools."""
+        """Serve the routes that `api` has; `install` adds all others to it, and returns those of tools.
+
+        Endpoints at `hot_paths` bound the bodies of their requests themselves.
+        """
         self._api = api
-        self._hot_endpoints = hot_endpoints
+        self.hot_endpoints: Mapping[str, HotEndpoint] = {}  # by path; the start of the app fills them in
         self._early = frozenset(path for route in api.routes if isinstance(route, APIRoute) for path in [route.path])
         self._install = install
         self._loading = threading.Lock()
         self._routes: RouteTable | None = None
-        super().__init__(self._dispatch, over_tls=over_tls, own_limits=hot_endpoints)
+        super().__init__(self._dispatch, over_tls=over_tls, own_limits=hot_paths)
 
     def load(self) -> "RouteTable":
         """Load the other routes, unless that was done. Takes some tenths of a second."""
@@ -87,9 +90,9 @@ class HttpApp(SafetyMiddleware):
             raw_path = _SLASHES.sub(b"/", scope["raw_path"])
             scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.partition(b"?")[0].decode("latin-1"))}
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._hot_endpoints.get(scope["path"])
+            endpoint = self.hot_endpoints.get(scope["path"])
             if endpoint is not None:
-                await self.serve_whole(endpoint(self._api.state, scope, receive), scope, send)
+                await self.serve_whole(endpoint(scope, receive), scope, send)
                 return
         await super().__call__(scope, receive, send)
 

@@ -75,6 +75,14 @@ class Caller:
         return Sender(self.customer_id, self.agent_id, self.agent_name, self.limits, self.budgets)
 
 
+def require_kind(caller: Caller, kinds: Collection[KeyKind]) -> None:
+    """Raise WrongScope unless the key is of one of these kinds."""
+    if caller.kind not in kinds:
+        raise WrongScope(
+            f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
+        )
+
+
 @dataclass(slots=True)
 class _Known:
     caller: Caller
@@ -99,18 +107,13 @@ class KeyAuthenticator:
 
         Raises NotAllowed; NotLetIn if the key is for other addresses; Unavailable if the database cannot be reached.
         """
+        return self.remembered(key, address) or await self.look_up(key, address)
+
+    def remembered(self, key: str, address: str | None) -> Caller | None:
+        """Do what `admit` does without waiting. Return None if the caller of this function is to look the key up."""
         if not key or len(key) > KEY_LONGEST:
             raise NotAllowed("there is no key in the request" if not key else "this key is not known")
-        key_hash = self._context.secret.hash_key(key)
-        caller = self._remembered(key_hash, address) or await self._look_up(key_hash, address)
-        if caller.limits is not None and (refusal := caller.limits.refuse_address(address)) is not None:
-            self._refusals.note(caller.limits, refusal)
-            raise NotLetIn(refusal.detail, code=refusal.rule)
-        return caller
-
-    def _remembered(self, key_hash: str, address: str | None) -> Caller | None:
-        """Return the holder of a key; None if it is to be looked up."""
-        known = self._known.get(key_hash)
+        known = self._known.get(self._context.secret.hash_key(key))
         if known is None:
             return None
         now = time.monotonic()
@@ -118,16 +121,28 @@ class KeyAuthenticator:
             # Only one request looks it up; the others use the old answer until it expires.
             known.fresh_until = known.expires_at
             return None
-        self._used[known.caller.key_id] = address
-        return known.caller
+        caller = known.caller
+        self._used[caller.key_id] = address
+        if caller.limits is not None:
+            self._refuse_address(caller, address)
+        return caller
+
+    async def look_up(self, key: str, address: str | None) -> Caller:
+        """Read the holder of a key from the database. Raises what `admit` does."""
+        caller = await self._look_up(self._context.secret.hash_key(key), address)
+        self._refuse_address(caller, address)
+        return caller
+
+    def _refuse_address(self, caller: Caller, address: str | None) -> None:
+        """Raise NotLetIn if the key is for other addresses."""
+        if caller.limits is not None and (refusal := caller.limits.refuse_address(address)) is not None:
+            self._refusals.note(caller.limits, refusal)
+            raise NotLetIn(refusal.detail, code=refusal.rule)
 
     async def admit_as(self, key: str, kinds: Collection[KeyKind], address: str | None = None) -> Caller:
         """Return the holder of a key of one of these kinds. Raises WrongScope, and as `admit` does."""
         caller = await self.admit(key, address)
-        if caller.kind not in kinds:
-            raise WrongScope(
-                f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
-            )
+        require_kind(caller, kinds)
         return caller
 
     def forget(self) -> None:

@@ -102,7 +102,12 @@ class Intake:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
             inputs = (body, sender, self._context.clock(), self._limits, rules)
-            validated = None if takes_long(body.data) else await _read_here(validate_body, *inputs)
+            if takes_long(body.data):
+                validated = None
+            elif are_words_loaded():
+                validated = validate_body(*inputs)
+            else:
+                validated = await _read_here(validate_body, *inputs)
         except (BadInput, Overloaded) as cause:
             self._note_refused_request(sender, [sender.agent], cause)
             raise
@@ -369,7 +374,8 @@ class Intake:
             raise
         if batch.refused or batch.unstorable or batch.not_let_in:
             over_budget = self._reject(batch, validated) or over_budget
-        rejected = self._with_refusals(validated, sender)
+        is_whole = not (validated.rejected or validated.not_let_in)
+        rejected = () if is_whole else self._with_refusals(validated, sender)
         stored = len(validated.events) - len(batch.unstorable) - len(batch.not_let_in) - len(batch.refused)
         return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected, over_budget)
 

@@ -211,7 +211,8 @@ class GroupCommit:
                 context.database.writing.note_written()
                 context.wakeups.wake("events")
         self.flows.count(of_parts, duplicates)
-        for outcome, count in Counter(row.outcome for row in rows if row.id not in duplicates).items():
+        stored = [row for row in rows if row.id not in duplicates] if duplicates else rows
+        for outcome, count in Counter([row.outcome for row in stored]).items():
             metrics.EVENTS.labels("accepted", outcome or "").inc(count)
         if duplicates:
             metrics.EVENTS.labels("duplicate", "").inc(len(duplicates))

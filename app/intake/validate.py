@@ -92,7 +92,10 @@ def validate_event(
     sent_at = fields.validate_sent_at(event.get("sent_at"), flags)
     offset = find_offset(sent_at, received_at)
     occurred_at = correct_time(claimed, offset, received_at, flags)
-    message, log = fields.limit_message(event.get("message"), flags), fields.limit_log(event.get("log"), log_limit, flags)
+    message, log = (
+        fields.limit_message(event.get("message"), flags),
+        fields.limit_log(event.get("log"), log_limit, flags),
+    )
     metrics = fields.validate_metrics(event.get("metrics"), flags)
     labels = fields.validate_labels(event.get("labels"), flags)
     extra = fields.collect_extra(event)
