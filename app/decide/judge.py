@@ -1,6 +1,7 @@
 """Folds a batch of claimed events and decides what changed: from events to alerts and notices, in one transaction."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +31,8 @@ from app.domain.job import Job, history_order, late_failure_at, overrun_since, r
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
-from app.store import agents, alerts, jobs, notices, runs
+from app.store import agents, alerts, batches, jobs, notices, runs
+from app.store.batches import LockedRows
 from app.store.events import (
     forms_reported_before,
     has_good_end_since,
@@ -40,7 +42,8 @@ from app.store.events import (
 )
 from app.store.jobs import JobName
 from app.store.routing import current_silences, customers_and_rules
-from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
+from app.store.row_mapping import UNREADABLE
+from app.store.run_history import find_nearby_runs, proven_ends, read_histories
 from app.store.transactions import WriteTx
 
 OpenAlerts = Mapping[str, Sequence[Alert]]  # by the id of the job or agent
@@ -84,15 +87,14 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime, *, i
     Those of jobs whose open runs must be settled first, in several transactions, stay as they are. If these are not the first events
     of `tx`, so do those of agents on which another worker decides: to wait for it might be to wait for one that waits for us.
     """
-    locked = await agents.lock_agents(tx, {event.agent_id for event in events}, waits=is_first)
-    events = events if is_first else [event for event in events if event.agent_id in locked]
-    customers, rules = await customers_and_rules(tx, {event.customer_id for event in events})
-    batch = BatchContext(customers, locked, rules, now)
-    folded, postponed = await _fold(tx, batch, events)
+    by_name = _events_by_job(events)
+    locked = await _lock(tx, events, by_name, is_first=is_first)
+    if not is_first:
+        events = [event for event in events if event.agent_id in locked.agents]
+        by_name = _events_by_job(events)
+    batch = BatchContext(locked.customers, locked.agents, locked.rules, now)
+    folded, opened, postponed = await _fold(tx, batch, events, by_name, locked.jobs)
     events = [event for event in events if event.id not in postponed]
-    subjects = [(f.after.customer_id, f.after.id) for f in folded]
-    subjects += [(agent.customer_id, agent.id) for agent in batch.agents.values()]
-    opened = await alerts.open_alerts(tx, subjects)
     changes = await _judge_jobs(tx, batch, folded, opened)
     of_agents, heard_again = await _judge_agents(tx, batch, events, opened)
     well_again = [(batch.agents[f.after.agent_id], f.after) for f in folded if is_well_again(f.before, f.after)]
@@ -104,15 +106,43 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime, *, i
     return JudgedEvents(events, await _apply(tx, batch, judged, fixed), bool(judged or fixed))
 
 
-async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tuple[list[FoldedJob], set[str]]:
-    """Fold and save; return also the ids of the events that are postponed."""
+def _events_by_job(events: Sequence[Event]) -> dict[JobName, list[Event]]:
     by_name: dict[JobName, list[Event]] = {}
     for event in events:
         if event.kind is not EventKind.SILENT and (job_name := job_name_of(event)) is not None:
             key = JobName(event.customer_id, event.agent_id, job_name, event.activity.value)
             by_name.setdefault(key, []).append(event)
-    reported = {name for name, of_job in by_name.items() if not all(event.kind in _NEVER_NEW for event in of_job)}
-    locked = await jobs.lock_jobs(tx, by_name, batch.now, reported)
+    return by_name
+
+
+async def _lock(
+    tx: WriteTx, events: Sequence[Event], by_name: Mapping[JobName, list[Event]], *, is_first: bool
+) -> LockedRows:
+    """Lock the agents and jobs of these events. Without `is_first`, those of agents that another worker has locked are left out."""
+    agent_ids, customer_ids = {event.agent_id for event in events}, {event.customer_id for event in events}
+    if is_first:
+        with suppress(*UNREADABLE):  # SQLite holds a damaged time: a damaged customer must not hide the others
+            return await batches.lock_rows(tx, agent_ids, customer_ids, by_name)
+    locked = await agents.lock_agents(tx, agent_ids, waits=is_first)
+    customers, rules = await customers_and_rules(tx, customer_ids)
+    of_agents = [name for name in by_name if name.agent_id in locked]
+    return LockedRows(locked, customers, rules, await jobs.lock_jobs(tx, of_agents))
+
+
+async def _fold(
+    tx: WriteTx,
+    batch: BatchContext,
+    events: Sequence[Event],
+    by_name: Mapping[JobName, list[Event]],
+    locked: dict[JobName, Job],
+) -> tuple[list[FoldedJob], OpenAlerts, set[str]]:
+    """Fold and save; return also the open alerts of these jobs and agents, and the ids of the events that are postponed."""
+    new = {
+        name
+        for name, of_job in by_name.items()
+        if name not in locked and not all(event.kind in _NEVER_NEW for event in of_job)
+    }
+    locked |= await jobs.make_jobs(tx, new, batch.now)
     found = [
         (job, valid)
         for name, of_job in by_name.items()
@@ -123,7 +153,9 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
     waiting = {event.id for job, of_job in found if job.id in postponed for event in of_job}
     found = [(job, of_job) for job, of_job in found if job.id not in postponed]
     keys = {(job.customer_id, job.id, key) for job, of_job in found for event in of_job for key in run_keys_of(event)}
-    stored = await find_runs(tx, keys)
+    subjects = [(job.customer_id, job.id) for job, _ in found]
+    subjects += [(agent.customer_id, agent.id) for agent in batch.agents.values()]
+    stored, opened = await batches.find_runs_and_open_alerts(tx, keys, subjects)
     known: dict[str, dict[str, Run]] = {job.id: {} for job, _ in found}
     for (job_id, run_key), run in stored.items():
         known[job_id][run_key] = run
@@ -139,7 +171,7 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
             one.after = replace(one.after, told_expectation=None, learn_at=None, next_due_at=None, overdue_at=None)
         folded.append(one)
     await _save(tx, folded)
-    return folded, waiting
+    return folded, opened, waiting
 
 
 async def _settle_many_overtaken(tx: WriteTx, found: Sequence[tuple[Job, Sequence[Event]]]) -> set[str]:

@@ -27,11 +27,11 @@ _IS_KNOWN = all_decided_until(agents.c.customer_id, agents.c.id, agents.c.silent
 
 
 def _build_lock(db: Builder, *, waits: bool) -> Select[Values]:
-    found = select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "ids")).order_by(agents.c.id)
+    found = select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "agent_ids")).order_by(agents.c.id)
     return found.with_for_update(skip_locked=not waits)
 
 
-_LOCK, _LOCK_FREE = Prepared(partial(_build_lock, waits=True)), Prepared(partial(_build_lock, waits=False))
+LOCK_AGENTS, _LOCK_FREE = Prepared(partial(_build_lock, waits=True)), Prepared(partial(_build_lock, waits=False))
 _HEARD = ("last_heard_at", "last_proven_at", "silent_at", "silent_since", "clock_offset_s", "clock_off_at")
 _SAVE_HEARD = Prepared(lambda db: db.update_each(agents, "id", _HEARD))
 
@@ -88,7 +88,7 @@ async def lock_agents(tx: WriteTx, ids: Iterable[str], *, waits: bool = True) ->
 
     Who has locked agents before in this transaction must not wait: then those that another transaction has locked are left out.
     """
-    rows = await tx.fetch(_LOCK if waits else _LOCK_FREE, ids=sorted(set(ids)))
+    rows = await tx.fetch(LOCK_AGENTS if waits else _LOCK_FREE, agent_ids=sorted(set(ids)))
     found = [AGENTS.mapping.read_values(values) for values in rows]
     return {agent.id: agent for agent in found}
 

@@ -57,7 +57,7 @@ def _build_save(names: tuple[str, ...], _: Builder) -> Update:
     return update(alerts).where(alerts.c.id == bindparam("of_id")).values(values)
 
 
-_OPEN = Prepared(_build_open)
+OPEN_ALERTS = Prepared(_build_open)
 _LOCK = Prepared(
     lambda db: select(alerts.c.id).where(db.one_of(alerts.c.id, "ids")).order_by(alerts.c.id).with_for_update()
 )
@@ -122,12 +122,15 @@ async def _ranges(tx: ReadTx, filters: AlertFilters) -> IndexRanges:
 
 async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[str, list[Alert]]:
     """Return the open alerts by subject (the id of a job or agent). `subjects`: the customer of each, and the subject."""
-    found: dict[str, list[Alert]] = {}
     wanted = sorted(set(subjects))
-    if not wanted:
-        return found
     # By the index of open alerts, which begins with the customer: a job may have any number of closed ones.
-    for values in await tx.fetch(_OPEN, subjects=wanted):
+    return alerts_by_subject(await tx.fetch(OPEN_ALERTS, subjects=wanted)) if wanted else {}
+
+
+def alerts_by_subject(rows: Iterable[Values]) -> dict[str, list[Alert]]:
+    """Return the alerts that rows of all their columns hold, by subject."""
+    found: dict[str, list[Alert]] = {}
+    for values in rows:
         alert = ALERTS.mapping.read_values(values)
         found.setdefault(alert.subject_id, []).append(alert)
     return found

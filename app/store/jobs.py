@@ -123,10 +123,18 @@ def _build_lock_by_name(db: Builder) -> Select[Values]:
     return found.order_by(jobs.c.id).with_for_update(of=jobs)
 
 
-_LOCK_BY_NAME = Prepared(_build_lock_by_name)
+LOCK_BY_NAME = Prepared(_build_lock_by_name)
 _OF_NEW_JOB = {"labels": {}, "state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0}
 _INSERT = Prepared(
     lambda db: db.insert_each(jobs, ("id", *JobName._fields, "created_at"), **_OF_NEW_JOB).on_conflict_do_nothing()
+)
+_INSERT_AND_READ = Prepared(
+    lambda db: (
+        db.insert_each(jobs, ("id", *JobName._fields, "created_at"), **_OF_NEW_JOB)
+        .on_conflict_do_nothing()
+        .returning(*JOBS.mapping.columns)
+    ),
+    only_on="postgresql",
 )
 _SAVE_SOME = Prepared(lambda db: db.update_each(jobs, "id", _SAVED_OFTEN))
 _SAVE_ALL = Prepared(lambda db: db.update_each(jobs, "id", _SAVED_OFTEN + _SAVED_SELDOM))
@@ -161,23 +169,27 @@ async def delete_history_of(tx: WriteTx, job_id: str, limit: int) -> bool:
     return False
 
 
-async def lock_jobs(
-    tx: WriteTx, names: Iterable[JobName], now: datetime, to_make: Collection[JobName]
-) -> dict[JobName, Job]:
-    """Return jobs by name, those of `to_make` created where they are new; locked in id order, so that two workers cannot deadlock."""
-    wanted = sorted(set(names))
-    found = await _lock_by_name(tx, wanted)
-    missing = [name for name in wanted if name in to_make and name not in found]
-    if missing:
-        await tx.change_each(_INSERT, [{"id": new_id("job"), **name._asdict(), "created_at": now} for name in missing])
-        found |= await _lock_by_name(tx, missing)
-    return found
-
-
-async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
+async def make_jobs(tx: WriteTx, names: Collection[JobName], now: datetime) -> dict[JobName, Job]:
+    """Create jobs that were not found, and return them by name, locked; also those that another worker has created meanwhile."""
     if not names:
         return {}
-    found = [JOBS.mapping.read_values(values) for values in await tx.fetch(_LOCK_BY_NAME, names=names)]
+    rows = [{"id": new_id("job"), **name._asdict(), "created_at": now} for name in sorted(names)]
+    if tx.is_sqlite:  # it takes no turn of its own there
+        await tx.change_each(_INSERT, rows)
+        return await lock_jobs(tx, names)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    found = jobs_by_name(await tx.fetch_columns(_INSERT_AND_READ, columns))
+    return found | await lock_jobs(tx, [name for name in names if name not in found])
+
+
+async def lock_jobs(tx: WriteTx, names: Collection[JobName]) -> dict[JobName, Job]:
+    """Return those of these jobs that exist by name, locked in id order, so that two workers cannot deadlock."""
+    return jobs_by_name(await tx.fetch(LOCK_BY_NAME, names=sorted(names))) if names else {}
+
+
+def jobs_by_name(rows: Iterable[Values]) -> dict[JobName, Job]:
+    """Return the jobs that rows of all their columns hold, by name."""
+    found = [JOBS.mapping.read_values(values) for values in rows]
     return {JobName(job.customer_id, job.agent_id, job.name, job.activity.value): job for job in found}
 
 

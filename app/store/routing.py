@@ -52,7 +52,7 @@ async def all_routes(tx: ReadTx) -> list[Route]:
 RULES = Repository(rules, Rule, noun="rule", prefix="rul")
 
 
-_ALL_RULES = Prepared(lambda _: select(*RULES.mapping.columns).order_by(rules.c.position, rules.c.id))
+ALL_RULES = Prepared(lambda _: select(*RULES.mapping.columns).order_by(rules.c.position, rules.c.id))
 
 
 async def page_rules(
@@ -71,10 +71,10 @@ async def page_rules(
 
 async def all_rules(tx: ReadTx) -> list[Rule]:
     """Return every rule, enabled or not, in the order in which they are tried."""
-    return readable_values(await tx.fetch(_ALL_RULES), RULES.mapping, "rule")
+    return readable_values(await tx.fetch(ALL_RULES), RULES.mapping, "rule")
 
 
-_CUSTOMERS_AND_RULES = Together(CUSTOMERS_BY_ID, _ALL_RULES)
+_CUSTOMERS_AND_RULES = Together(CUSTOMERS_BY_ID, ALL_RULES)
 
 
 async def customers_and_rules(tx: ReadTx, ids: Collection[str]) -> tuple[dict[str, Customer], list[Rule]]:

@@ -49,7 +49,7 @@ NewestRuns = dict[str, dict[RunOutcome, Run]]  # by job id
 
 
 def _build_by_key(db: Builder) -> Select[Values]:
-    wanted = db.table("wanted", customer_id=String, job_id=String, run_key=String)
+    wanted = db.table("keys", customer_id=String, job_id=String, run_key=String)
     # One look-up each: a join may read all runs of the job.
     same = select(runs.c.id).where(*(runs.c[column.name] == column for column in wanted.c)).limit(1)
     return _select_by_id(db, wanted, same)
@@ -104,7 +104,7 @@ def _select_by_id(db: Builder, wanted: FromClause, first: Select[tuple[str]]) ->
     return select(*(found.c[column.name] for column in _RUN.columns)).where(is_found)
 
 
-_BY_KEY = Prepared(_build_by_key)
+RUNS_BY_KEY = Prepared(_build_by_key)
 _NEWEST = Prepared(partial(_build_newest, runs.c.ended_at.is_not(None)))
 _NEWEST_UNTIL = Prepared(partial(_build_newest, runs.c.ended_at <= bindparam("until", type_=Utc)))
 _BEFORE = Prepared(_build_before)
@@ -112,12 +112,9 @@ _AFTER = Prepared(_build_after)
 _NEWEST_STARTS = Prepared(_build_newest_starts)
 
 
-async def find_runs(tx: ReadTx, keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Run]:
-    """Return runs by (job id, run key). `keys`: (customer id, job id, run key)."""
-    names = sorted(set(keys))
-    if not names:
-        return {}
-    found = [_RUN.read_values(values) for values in await tx.fetch(_BY_KEY, wanted=names)]
+def runs_by_key(rows: Iterable[Values]) -> dict[tuple[str, str], Run]:
+    """Return the runs that rows of `RUNS_BY_KEY` hold, by (job id, run key)."""
+    found = [_RUN.read_values(values) for values in rows]
     return {(run.job_id, run.run_key): run for run in found}
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -33,7 +34,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
-from app.store.prepared import Builder, Prepared, Values
+from app.store.prepared import Builder, Prepared, Together, Values
 from app.store.row_mapping import UNREADABLE, member_reader
 from app.store.tables import NEW, TROUBLE, customers, events
 from app.store.transactions import ReadTx, WriteTx
@@ -124,11 +125,11 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int, *, is_in_orde
     if not is_in_order:
         await find_by_indexes(tx, in_order=True)
     is_first = is_in_order and not tx.is_sqlite
-    [(trouble, routine, *_)] = await tx.fetch(_COUNT_FIRST if is_first else _COUNT, limit=limit + 1)
+    most = {"most": limit, "most_with_trouble": min(limit, MOST_WITH_TROUBLE)}
+    [(trouble, routine, *_)], rows = await tx.fetch_together(_FIRST if is_first else _NEXT, limit=limit + 1, **most)
     if trouble:
-        limit = min(limit, MOST_WITH_TROUBLE)
+        limit = most["most_with_trouble"]
     if trouble + routine <= limit:
-        rows = await tx.fetch(_ALL, limit=limit) if trouble + routine else []
         if not is_first:
             await find_by_indexes(tx, in_order=False)
         return _read_all(rows, is_all=True)
@@ -146,12 +147,28 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int, *, is_in_orde
 
 def _build_count(may_sort_then: bool, _: Builder) -> Select[Any]:  # noqa: FBT001
     """Count how much trouble and how much routine waits, up to a limit. `may_sort_then`: and let later statements sort, without a turn for that."""
+    columns: list[ColumnElement[Any]] = [*_counts()]
+    if may_sort_then:
+        columns.append(func.set_config("enable_sort", "on", true()))
+    return select(*columns)
+
+
+def _counts() -> list[ColumnElement[int]]:
     # In the order of the index: otherwise PostgreSQL may read the table from its start.
     some = [
         select(events.c.id).where(rank).order_by(*_IN_ORDER).limit(_LIMIT).subquery() for rank in (_TROUBLE, _ROUTINE)
     ]
-    trouble, routine = (select(func.count()).select_from(rank).scalar_subquery() for rank in some)
-    return select(trouble, routine, *([func.set_config("enable_sort", "on", true())] if may_sort_then else []))
+    return [select(func.count()).select_from(rank).scalar_subquery() for rank in some]
+
+
+def _build_few(_: Builder) -> Select[Values]:
+    """Claim all that waits unless it is more than `most`, or with trouble among it more than `most_with_trouble`: then nothing."""
+    most = bindparam("most", type_=Integer)
+    trouble, routine = _counts()
+    number = select(trouble.label("trouble"), (trouble + routine).label("all")).cte("number")
+    is_few = number.c.all <= case((number.c.trouble > 0, bindparam("most_with_trouble", type_=Integer)), else_=most)
+    few = _ROWS.where(_NEW, select(number.c.all).where(is_few).exists()).order_by(events.c.id)
+    return few.limit(most).with_for_update(skip_locked=True)
 
 
 async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
@@ -161,9 +178,8 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
     turns.has_begun = True
 
 
-def _build_all(rank: ColumnElement[bool] | None, _: Builder) -> Select[Values]:
-    due = _ROWS.where(_NEW).order_by(events.c.id) if rank is None else _ROWS.where(rank).order_by(*_IN_ORDER)
-    return due.limit(_LIMIT).with_for_update(skip_locked=True)
+def _build_all(rank: ColumnElement[bool], _: Builder) -> Select[Values]:
+    return _ROWS.where(rank).order_by(*_IN_ORDER).limit(_LIMIT).with_for_update(skip_locked=True)
 
 
 async def _claim_rank(tx: WriteTx, rank: _Rank, turns: Turns, waiting: int, limit: int) -> list[Values]:
@@ -300,8 +316,9 @@ _BY_INDEXES = Prepared(
         func.set_config("enable_sort", bindparam("sorting", type_=String), true()),
     )
 )
-_COUNT, _COUNT_FIRST = Prepared(partial(_build_count, False)), Prepared(partial(_build_count, True))  # noqa: FBT003
-_ALL = Prepared(partial(_build_all, None))
+_FEW = Prepared(_build_few)
+_NEXT = Together(Prepared(partial(_build_count, False)), _FEW)  # noqa: FBT003
+_FIRST = Together(Prepared(partial(_build_count, True), only_on="postgresql"), _FEW)  # noqa: FBT003
 _OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
 _NEWEST_ANSWERS = Prepared(_build_newest_answers)
 _BY_ID = Prepared(_build_by_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.domain.event import RunOutcome, Severity
 from app.domain.run import Run
-from app.store.run_history import find_runs
+from app.store.batches import find_runs_and_open_alerts
 from app.store.runs import save_runs
 from app.store.tables import jobs
 from tests.support.context import open_system
@@ -39,9 +39,9 @@ async def test_runs_saved_together_come_back_as_they_were(database_url: str, tmp
         keys = {(run.customer_id, run.job_id, run.run_key) for run in (full, empty)}
         async with system.context.database.write() as tx:
             await save_runs(tx, [full, empty])
-            stored = await find_runs(tx, keys)
+            stored, _ = await find_runs_and_open_alerts(tx, keys, [])
             assert stored == {(job.id, run.run_key): run for run in (full, empty)}
             await save_runs(tx, [])
             await save_runs(tx, [Run("run_other", *(full.customer_id, full.job_id, full.run_key), heard_at=_AT)])
-            again = await find_runs(tx, keys)
+            again, _ = await find_runs_and_open_alerts(tx, keys, [])
         assert again[job.id, full.run_key] == Run("run_full", full.customer_id, full.job_id, full.run_key, heard_at=_AT)
