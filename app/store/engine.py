@@ -29,6 +29,7 @@ from app.core.wakeups import Wakeups
 from app.store.async_engine import AsyncEngine, create_async_engine
 from app.store.database_errors import WriteState, connection_errors
 from app.store.postgres_connection import connection_class
+from app.store.prepared import read_json
 from app.store.writer_queue import WriterQueue
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
@@ -81,6 +82,7 @@ def open_engines(settings: Settings) -> Engines:
         pool_timeout=BUSY_S,
         pool_use_lifo=True,  # a connection that was used a moment ago has most statements prepared already
         hide_parameters=True,  # the log entry of a failed statement must not hold the data of agents
+        json_deserializer=read_json,  # also for prepared statements: `json` took 5 % of the CPU time of deciding on good events
     )
     _detect_dead_connections(engine)
 

@@ -272,11 +272,14 @@ def _writer_of(kind: TypeEngine[Any] | None, dialect: Dialect) -> _Process | Non
 
 
 def _reader_of(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
-    """Return what makes values of Python of those of the driver; None: they are. asyncpg returns times in UTC, SQLite's are `times`."""
+    """Return what makes values of Python of those of the driver; None: they are.
+
+    asyncpg returns times in UTC, and JSON as `open_engines` has it read; SQLite's times are `times`.
+    """
     if isinstance(kind, Utc):
         return None
     if isinstance(kind, JSON):
-        return _read_json
+        return read_json if dialect.name == "sqlite" else None
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
@@ -292,9 +295,8 @@ def _dump(value: object) -> str:
         return json.dumps(value)
 
 
-def _read_json(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+def read_json(value: str) -> object:
+    """Return what a text of JSON holds."""
     try:
         return from_json(value, cache_strings="keys")
     except ValueError:
