@@ -68,13 +68,15 @@ FIRST_PIECE = 24  # events that are claimed together before anything is known of
 class ClaimTurns:
     """Whose turn it is among those who have trouble and among those who have routine, and how many events are claimed at a time. One a process.
 
-    `reminded_at`: when what falls due by the clock was looked for, by the clock of the process.
+    `is_behind`: more waited than was claimed at once. `reminded_at`: when what falls due by the clock was looked for, by the clock of
+    the process.
     """
 
     trouble: Turns = field(default_factory=Turns)
     routine: Turns = field(default_factory=Turns)
     has_begun: bool = False
     piece: int = FIRST_PIECE
+    is_behind: bool = False
     reminded_at: float = float("-inf")
 
 
@@ -126,10 +128,17 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int, *, is_in_orde
         await find_by_indexes(tx, in_order=True)
     is_first = is_in_order and not tx.is_sqlite
     most = {"most": limit, "most_with_trouble": min(limit, MOST_WITH_TROUBLE)}
-    [(trouble, routine, *_)], rows = await tx.fetch_together(_FIRST if is_first else _NEXT, limit=limit + 1, **most)
+    numbers, rows = _FIRST if is_first else _NEXT, list[Values]()
+    if turns.is_behind:  # most likely still: counting twice would take longer than a turn
+        [(trouble, routine, *_)] = await tx.fetch(numbers.reads[0], limit=limit + 1)
+    else:
+        [(trouble, routine, *_)], rows = await tx.fetch_together(numbers, limit=limit + 1, **most)
     if trouble:
         limit = most["most_with_trouble"]
-    if trouble + routine <= limit:
+    was_behind, turns.is_behind = turns.is_behind, trouble + routine > limit
+    if not turns.is_behind:
+        if was_behind and trouble + routine:
+            rows = await tx.fetch(_ALL, limit=limit)
         if not is_first:
             await find_by_indexes(tx, in_order=False)
         return _read_all(rows, is_all=True)
@@ -166,6 +175,7 @@ def _build_few(_: Builder) -> Select[Values]:
     most = bindparam("most", type_=Integer)
     trouble, routine = _counts()
     number = select(trouble.label("trouble"), (trouble + routine).label("all")).cte("number")
+    number = number.prefix_with("MATERIALIZED", dialect="postgresql")  # or it counts trouble twice
     is_few = number.c.all <= case((number.c.trouble > 0, bindparam("most_with_trouble", type_=Integer)), else_=most)
     few = _ROWS.where(_NEW, select(number.c.all).where(is_few).exists()).order_by(events.c.id)
     return few.limit(most).with_for_update(skip_locked=True)
@@ -178,8 +188,9 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
     turns.has_begun = True
 
 
-def _build_all(rank: ColumnElement[bool], _: Builder) -> Select[Values]:
-    return _ROWS.where(rank).order_by(*_IN_ORDER).limit(_LIMIT).with_for_update(skip_locked=True)
+def _build_all(rank: ColumnElement[bool] | None, _: Builder) -> Select[Values]:
+    due = _ROWS.where(_NEW).order_by(events.c.id) if rank is None else _ROWS.where(rank).order_by(*_IN_ORDER)
+    return due.limit(_LIMIT).with_for_update(skip_locked=True)
 
 
 async def _claim_rank(tx: WriteTx, rank: _Rank, turns: Turns, waiting: int, limit: int) -> list[Values]:
@@ -316,7 +327,7 @@ _BY_INDEXES = Prepared(
         func.set_config("enable_sort", bindparam("sorting", type_=String), true()),
     )
 )
-_FEW = Prepared(_build_few)
+_ALL, _FEW = Prepared(partial(_build_all, None)), Prepared(_build_few)
 _NEXT = Together(Prepared(partial(_build_count, False)), _FEW)  # noqa: FBT003
 _FIRST = Together(Prepared(partial(_build_count, True), only_on="postgresql"), _FEW)  # noqa: FBT003
 _OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
