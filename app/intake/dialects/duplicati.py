@@ -146,7 +146,7 @@ def _make_event(
     is_partial = _is_true(values, "PartialBackup") or _is_true(values, "Interrupted")
     unread = parse_non_negative(values.get("FilesWithError")) or 0
     operation = (as_text(values.get("MainOperation")) or "Backup").lower()
-    errors = parse_non_negative(values.get("ErrorsActualLength")) or 0
+    errors = next((n for name in ("ErrorsActualLength", "Errors") if (n := parse_non_negative(values.get(name)))), 0)
     admitted = (f"{unread:g} files could not be read" if unread else None) or (f"{errors:g} errors" if errors else None)
     if admitted is None and operation == "backup" and parse_non_negative(values.get("ExaminedFiles")) == 0:
         admitted = "no files were examined"

@@ -104,6 +104,7 @@ class Token:
     capital: bool = False
 
 
+_PLURALS = frozenset(("(s)", "(es)", "(n)", "(en)"))
 _SPACES = frozenset(("", " ", "\t", "\u3000", "\xa0"))
 IsTerm = Callable[[str], bool]
 
@@ -119,6 +120,8 @@ def _tokens(line: str, is_term: IsTerm) -> Iterator[Token]:
             return
         start, end = found.span()
         spaced = line[end : end + 1] in _SPACES
+        if found.lastgroup == "mark" and found[0].lower() in _PLURALS and line[start - 1 : start].isalpha():
+            continue  # "0 file(s) failed" is "0 files failed"
         if found.lastgroup == "plain":
             text = found[0]
             folded = fold(text)

@@ -100,12 +100,24 @@ def read_mail_words(mail: ReceivedMail, *, subject: str | None = None) -> Readin
 
 
 _VEEAM_OUTCOMES = {"success": "success", "warning": "warning", "failed": "failure"}
+# How many machines failed or had warnings: in the body next to a label or below it, and at the end of the subject.
+_VEEAM_COUNTS = re.compile(
+    r"\b(?:(?:Error|Failed)(?:[ \t:]{1,8}|[ \t]{0,8}\n[ \t]{0,8})|Warning(?P<warning>[ \t:]{1,8}|[ \t]{0,8}\n[ \t]{0,8}))[1-9]\d{0,8}\b"
+    r"|\b[1-9]\d{0,8} (?:failed|errors?|(?P<warnings>warnings?))$",
+    re.MULTILINE,
+)
 
 
 def _read_veeam(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
     reason = re.search(r"(?:Error|Warning): [^\n]{1,500}", mail.text[:_HEAD])
-    outcome = _VEEAM_OUTCOMES[subject["outcome"].lower()]
-    return make_mail_event("veeam", mail, subject["job"], outcome=outcome, message=reason[0] if reason else None)
+    outcome, message = _VEEAM_OUTCOMES[subject["outcome"].lower()], reason[0] if reason else None
+    if outcome == "success":  # forwarded mails and subjects of people may hold the result of another run
+        counts = list(_VEEAM_COUNTS.finditer(f"{mail.plain_subject}\n{mail.text[:_HEAD]}"))
+        failed = [count for count in counts if count.lastgroup is None]
+        if counts:
+            outcome = "failure" if failed else "warning"
+            message = message or " ".join((failed or counts)[0][0].split())
+    return make_mail_event("veeam", mail, subject["job"], outcome=outcome, message=message)
 
 
 _BACULA_REASON = re.compile(r"\b((?:Fatal error|Error): [^\n]{1,500})")
@@ -113,16 +125,12 @@ _BACULA_REASON = re.compile(r"\b((?:Fatal error|Error): [^\n]{1,500})")
 
 def _read_bacula(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
     fields = dict(re.findall(r"^ {1,6}([A-Za-z][A-Za-z /]{1,40}): {1,40}([^\n]{1,300})", mail.text, re.MULTILINE))
-    status = subject["outcome"].lower()
-    if "warning" in status:
-        outcome = "warning"
-    elif status.startswith("ok"):
-        outcome = "success"
-    else:
-        outcome = "cancelled" if status.startswith("cancel") else "failure"
-    name = re.match(r"(.{1,200}?)\.\d{4}-\d\d-\d\d_", fields.get("Job", ""))
+    outcome = _bacula_outcome(subject["outcome"])
     reason = None
-    if outcome == "failure":
+    if outcome == "success":
+        outcome, reason = _weigh_bacula(fields, mail)
+    name = re.match(r"(.{1,200}?)\.\d{4}-\d\d-\d\d_", fields.get("Job", ""))
+    if outcome == "failure" and reason is None:
         reasons = _BACULA_REASON.findall(mail.text[:_HEAD])
         reason = next((one for one in reasons if one.startswith("Fatal")), reasons[0] if reasons else None)
     return make_mail_event(
@@ -140,6 +148,28 @@ def _read_bacula(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
         },
         message=reason or fields.get("Termination"),
     )
+
+
+def _bacula_outcome(status: str) -> str:
+    words = status.lower()
+    if "warning" in words:
+        return "warning"
+    if re.search(r"\bok\b", words):
+        return "success"
+    return "cancelled" if "cancel" in words else "failure"
+
+
+def _weigh_bacula(fields: Mapping[str, str], mail: ReceivedMail) -> tuple[str, str | None]:
+    """Return what the report says under a subject of success, which may have been written by hand, and why it is no success."""
+    termination = fields.get("Termination")
+    if termination is not None and (outcome := _bacula_outcome(termination)) != "success":
+        return outcome, termination
+    if (errors := find_log_errors(mail.text)) is not None:
+        return "warning", errors.line[:200]
+    is_full = fields.get("Backup Level", "").startswith("Full")  # any other run may find nothing that is new
+    if is_full and _parse_amount(fields.get("FD Files Written")) == 0:
+        return "warning", "no files were written"
+    return "success", None
 
 
 def _parse_amount(text: str | None) -> float | None:
