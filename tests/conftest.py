@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"needs {', '.join(missing)}. To get them: {how_to_get(missing)}", pytrace=False)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Have each worker collect the tests in another order: in a new clone, what one worker has compiled the others only load."""
+    report: Any = yield
+    if (number := _worker_number(collector.config)) is not None and isinstance(collector, pytest.Directory):
+        random.Random(number).shuffle(report.result)
+    return report
+
+
+def _worker_number(config: pytest.Config) -> int | None:
+    """Return the number of this worker of pytest-xdist, or None where it is none."""
+    worker = getattr(config, "workerinput", None)
+    return None if worker is None else int(worker["workerid"].removeprefix("gw"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the folders whose tests take longest, and leave out what this run is not for."""
@@ -140,6 +156,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.parent.name == "windows":
             for mark in (pytest.mark.windows, pytest.mark.slow, pytest.mark.needs("wine", COMPILER)):
                 item.add_marker(mark)
+    if _worker_number(config) is not None:
+        items.sort(
+            key=lambda item: item.path.parts
+        )  # the same in all workers, although each collected in another order
     items.sort(key=lambda item: _turn(item.path))
     if config.getoption("--all"):
         return
