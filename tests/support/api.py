@@ -68,11 +68,14 @@ async def serving(
     """Serve on a migrated database after its first start."""
     fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
     loaded = load_settings(var_dir=folder, database_url=database_url, **(fixed | settings))
-    database = Database(open_engines(loaded))
-    await first_start(database, loaded, open_secret(loaded), clock)
-    await database.close()
+    if work is not None:  # the worker begins with the app, and must find a filled database as in the service
+        database = Database(open_engines(loaded))
+        await first_start(database, loaded, open_secret(loaded), clock)
+        await database.close()
     app = create_app(loaded, work=work, clock=clock)
     async with app.api.router.lifespan_context(app.api):
+        if work is None:  # over the app's own connections: to open others takes as long as the first start itself
+            await first_start(app.state.context.database, loaded, app.state.context.secret, clock)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
             yield Api(app, client)
