@@ -88,7 +88,7 @@ def test_a_route_is_looked_at_before_it_is_saved_and_deleted_in_two_steps(
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.").wait_for()
     page.get_by_role("button", name=f"Later nights {scripts}").click()
-    page.get_by_role("button", name=f"Earlier nights {scripts}").click()
+    page.get_by_role("button", name=f"Move up nights {scripts}").click()
     page.get_by_role("button", name=f"Later nights {scripts}").wait_for()
     page.get_by_role("link", name=f"nights {scripts}", exact=True).click()
     page.get_by_role("button", name="Delete").click()

@@ -112,7 +112,7 @@ def test_a_relay_is_set_up_and_shows_what_its_doctor_found(
         panel.get_by_role("button", name="Pause").click()
         page.get_by_text("paused since").wait_for()
         page.get_by_role("button", name="Resume").click()
-        page.get_by_text("closed: it sends").wait_for()
+        page.get_by_text("it sends", exact=True).wait_for()
         assert page.locator("main img").count() == 0
         fits(page, axe)
         assert seen.errors == []

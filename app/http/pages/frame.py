@@ -3,6 +3,7 @@
 Templates are in `templates/`, with autoescape; `templates/parts.html` is the component set, documented in its first lines.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app import __version__
 from app.compose.phrases import one_line, plain, shorten
@@ -22,6 +23,7 @@ from app.domain.person import Role
 from app.domain.recipient import shown_address
 from app.http.pages.assets import asset
 from app.http.pages.audit_texts import audit_field, audit_word
+from app.http.pages.browser_names import browser_name
 from app.http.pages.checks import check_name, check_text
 from app.http.pages.doctor_texts import doctor_text
 from app.http.pages.done import done_of, outcome_of, trouble_of
@@ -36,6 +38,7 @@ from app.http.pages.stored_texts import stored_text
 from app.http.pages.template_texts import template_texts
 
 _STORED_MOST = 1000
+_COMMAND = re.compile(r"`([^`\n]{1,200})`")
 THEMES = ("auto", "light", "dark")
 # No script and no style in a page itself: text that an agent sent can then do no harm even if it were not escaped.
 POLICY = (
@@ -120,9 +123,16 @@ def environment(language: str) -> Environment:
     made.filters["stored"] = partial(_stored, texts=translations(language))
     made.filters["audit_word"] = partial(audit_word, texts=translations(language))
     made.filters["audit_field"] = partial(audit_field, texts=translations(language))
+    made.filters["browser_name"] = partial(browser_name, texts=translations(language))
+    made.filters["commands"] = _commands
     made.filters["check_name"] = partial(check_name, texts=translations(language))
     made.filters["check_text"] = partial(check_text, texts=translations(language))
     return made
+
+
+def _commands(text: str) -> Markup:
+    """Return a text in which the commands between backticks are set as code."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  (escaped before)
 
 
 def _line(text: str | None, most: int = 200) -> str:

@@ -273,7 +273,7 @@ async def _form(
         own=kind,
         values=values,
         thing=thing,
-        version=version or ("" if thing is None else str(thing.version)),
+        row_version=version or ("" if thing is None else str(thing.version)),
         effect=effect,
         mail=mail,
         has_lost_secret=rows is not None and any(row.has_new_secret for row in rows),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from gettext import NullTranslations
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from app.domain.audit_entry import AuditEntry
+from app.domain.expectation import describe_expectation
 from app.domain.person import Role
 from app.http.api.dependencies import Context
 from app.http.pages.audit_texts import ACTIONS, NOUNS
@@ -18,11 +20,16 @@ from app.http.pages.languages import translations
 from app.http.pages.session import SignedIn, need_everything
 from app.store.edits import page_audit
 from app.store.repository import Window
+from app.store.row_mapping import expectation_of
 
 router = APIRouter(include_in_schema=False)
 PAGE = "/service/audit"
 _SHOWN = 50
 _BEFORE_AND_AFTER = 2
+_TIMES = frozenset(("agents_until", "disabled_at", "ends_at", "expires_at", "previous_until", "starts_at"))
+_WORDS = frozenset(("role", "outcome"))
+_SCHEDULES = frozenset(("expectation", "proposed_expectation"))
+_COMPARISONS = {"is": "is", "is_not": "is not", "like": "is like", "not_like": "is not like"}
 Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))]
 
 
@@ -38,11 +45,11 @@ class AuditAsked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """One value of an entry as text. `before` None: it has no value before, because the thing was created or deleted."""
+    """One value of an entry as text or as a time. `before` None: it has no value before, because the thing was created or deleted."""
 
     name: str
-    before: str | None
-    after: str
+    before: str | datetime | None
+    after: str | datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +90,36 @@ async def show_audit(
 
 
 def values_of(entry: AuditEntry, texts: NullTranslations) -> list[ValueChange]:
-    """Return the values of an entry, with yes and no in the reader's language. A list of two is [before, after], unless the thing was created or deleted."""
+    """Return the values of an entry in the reader's words. A list of two is [before, after], unless the thing was created or deleted."""
     is_edit = entry.action not in ("create", "delete")
     found = []
     for name, value in (entry.change or {}).items():
         if is_edit and isinstance(value, list) and len(value) == _BEFORE_AND_AFTER:
-            found.append(ValueChange(name, _text(value[0], texts), _text(value[1], texts)))
+            found.append(ValueChange(name, _shown(name, value[0], texts), _shown(name, value[1], texts)))
         else:
-            found.append(ValueChange(name, None, _text(value, texts)))
+            found.append(ValueChange(name, None, _shown(name, value, texts)))
     return found
+
+
+def _shown(name: str, value: object, texts: NullTranslations) -> str | datetime:
+    """Return a value by what its field is: a time, a schedule in words, conditions as a sentence; else as text."""
+    try:
+        if name in _TIMES and isinstance(value, str):
+            return datetime.fromisoformat(value).astimezone(UTC)
+        if name in _WORDS and isinstance(value, str):
+            return texts.gettext(value) if value else "-"
+        if name in _SCHEDULES and isinstance(value, Mapping) and (expected := expectation_of(value)) is not None:
+            return describe_expectation(expected, texts.gettext)
+        if name == "matchers" and isinstance(value, list):
+            return "; ".join(_condition(one, texts) for one in value) or "-"
+    except (KeyError, TypeError, ValueError):
+        pass  # written by another version: it is shown as it is stored
+    return _text(value, texts)
+
+
+def _condition(stored: Mapping[str, str], texts: NullTranslations) -> str:
+    compared = texts.gettext(_COMPARISONS[stored["test"]])
+    return f"{texts.gettext(stored['field'])} {compared} {texts.gettext('“%(text)s”') % {'text': stored['value']}}"
 
 
 def _text(value: object, texts: NullTranslations) -> str:

@@ -1,11 +1,16 @@
 """The actions and kinds in the audit log are German on the German page."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 import app
+from app.domain.audit_entry import AuditEntry
 from app.http.pages.audit_texts import ACTIONS, FIELDS, NOUNS, audit_field, audit_word
 from app.http.pages.languages import translations
+from app.http.pages.service_audit import values_of
 from app.store.agents import AGENTS
 from app.store.customers import CUSTOMERS
 from app.store.jobs import JOBS
@@ -58,3 +63,32 @@ def test_they_are_german_and_unknown_ones_stay() -> None:
     assert audit_word("share link", german) == "Freigabelink"
     assert audit_word("something new", german) == "something new"
     assert audit_word("create", translations("en")) == "create"
+
+
+@pytest.mark.parametrize(
+    ("change", "english", "german"),
+    [
+        ({"role": ["reader", "owner"]}, ("reader", "owner"), ("Leser", "Inhaber")),
+        (
+            {"expectation": [None, {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 0, "longest_s": None}]},
+            ("-", "daily at 03:00 (UTC)"),
+            ("-", "täglich um 03:00 (UTC)"),
+        ),
+        (
+            {"matchers": [[], [{"field": "agent", "test": "like", "value": "sql*"}, {"field": "label:site", "test": "is", "value": "a"}]]},
+            ("-", "agent is like “sql*”; label:site is “a”"),
+            ("-", "Agent ist wie „sql*“; label:site ist „a“"),
+        ),
+        ({"matchers": [[], [{"what": "odd"}]]}, ("-", "what: odd"), ("-", "what: odd")),
+        ({"expectation": [None, {"cron": "0 3 * * *"}]}, ("-", "cron: 0 3 * * *"), ("-", "cron: 0 3 * * *")),
+        ({"ends_at": ["soon", "2026-11-28T11:28:45+01:00"]}, ("soon", datetime(2026, 11, 28, 10, 28, 45, tzinfo=UTC)), None),
+        ({"enabled": [True, False]}, ("yes", "no"), ("ja", "nein")),
+    ],
+)  # fmt: skip
+def test_values_are_shown_in_words(
+    change: dict[str, object], english: tuple[object, ...], german: tuple[object, ...] | None
+) -> None:
+    entry = AuditEntry("aud_1", datetime(2026, 11, 28, tzinfo=UTC), "Ada", "change", "job", "job_1", change)
+    for language, wanted in (("en", english), ("de", german or english)):
+        [shown] = values_of(entry, translations(language))
+        assert (shown.before, shown.after) == wanted
