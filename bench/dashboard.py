@@ -1,4 +1,4 @@
-"""Claim: Now with 100 000 jobs is cheap, and 50 people who keep it open cost intake little."""
+"""Claim: Now with 100 000 jobs is cheap, each other page begins soon, and 50 people who keep Now open cost intake little."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 
 from bench.claim import Claim, Figure, at_most
+from bench.dashboard_pages import add_pages, measure_pages
 from bench.fleet import JOBS, add_fleet, add_rows, settle
 from bench.ground import Ground, Place, Process, running
 from bench.load import ENROL_KEY
@@ -33,6 +34,7 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
         place = ground.place()
         add_fleet(ground, place)
         add_rows(ground, place, _OPEN, 1, OPEN)
+        add_pages(ground, place)
         settle(ground, place)
         with running("app.cli", "serve", environment=place.environment()) as server:
             yield from _page_and_people(ground, place, server)
@@ -60,6 +62,7 @@ def _page_and_people(ground: Ground, place: Place, server: Process) -> Iterator[
         yield Claim(f"{name}, CPU time of a page", Figure.of(sum(cpu) / len(cpu)), "ms")
         yield Claim(f"{name}, first byte, p95", Figure.of(p95), "ms", target=at_most(100))
         yield Claim(f"{name}, size", Figure.of(size / 1000), "kB", target=at_most(150))
+        yield from measure_pages(ground, client, _TOKEN.findall(client.get("/people").text)[0])
         everybody = [_invite(client, number) for number in range(PEOPLE)]
     alone = _intake(server)
     people = _People(server.port, everybody)

@@ -85,16 +85,21 @@ class JobSearch:
         """Return the conditions on a query of jobs joined with their agents and customers."""
         where: list[ColumnElement[bool]] = []
         if self.words:
-            columns = (jobs.c.name, agents.c.name, customers.c.name)
-            where.append(or_(*(column.icontains(self.words, autoescape=True) for column in columns)))
+            of_job, of_agent, of_customer = (
+                table.c.name.icontains(self.words, autoescape=True) for table in (jobs, agents, customers)
+            )
+            # The names of agents and customers are compared once, and not again for each of their jobs.
+            named = jobs.c.agent_id.in_(select(agents.c.id).where(of_agent).correlate(None))
+            owned = jobs.c.customer_id.in_(select(customers.c.id).where(of_customer).correlate(None))
+            where.append(or_(of_job, named, owned))
         if self.state in tuple(ShownState):
             where.append(state_now(now) == self.state)
         where += [customers.c.name == self.customer] if self.customer else []
         where += [agents.c.name == self.agent] if self.agent else []
         name, equals, value = self.label.partition("=")
         if name:
-            of_job = jobs.c.labels[name].as_string()
-            where.append(of_job == value if equals else of_job.is_not(None))
+            own_label = jobs.c.labels[name].as_string()
+            where.append(own_label == value if equals else own_label.is_not(None))
         where += [jobs.c.labels["tool"].as_string() == self.tool] if self.tool else []
         return where
 
