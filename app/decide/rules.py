@@ -99,7 +99,7 @@ def judge_outcomes(
         is_newest = after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED_OUTCOME[kind]
         if alert is not None and in_row < was and 0 < in_row < least:
             changes.append(CloseAlert(alert, f"with a late report there are only {in_row} in a row"))
-        elif alert is not None and in_row == 0 and (was or _is_answered(alert, fresh)):
+        elif alert is not None and in_row == 0 and (was or _is_answered(alert, fresh, before.late_failure_at)):
             reason = "it ran" if kind is AlertKind.MISSED else f"ran with outcome {after.last_outcome}"
             changes.append(CloseAlert(alert, reason))
         elif run is None or not (in_row > was or is_newest):
@@ -119,13 +119,16 @@ def judge_outcomes(
     return changes
 
 
-def _is_answered(alert: Alert, fresh: Sequence[Run]) -> bool:
+def _is_answered(alert: Alert, fresh: Sequence[Run], late_failure_at: datetime | None) -> bool:
     """Return whether a run that ended just now answers an alert that no row of runs keeps open, such as that of a late failure.
 
-    A missed or cancelled run does not: it would close the alert of a failure that no run has followed.
+    A missed or cancelled run does not: it would close the alert of a failure that no run has followed. Nor does a run that ended before
+    a later one of these failures.
     """
-    ended_by = ROW_ENDED_BY[_COUNTED_OUTCOME[alert.kind]]
-    return any(run.outcome in ended_by and run.ended_at is not None and run.ended_at >= alert.since for run in fresh)
+    ended_by, since = ROW_ENDED_BY[_COUNTED_OUTCOME[alert.kind]], alert.since
+    if alert.kind is AlertKind.FAILED and late_failure_at is not None:
+        since = max(since, late_failure_at)
+    return any(run.outcome in ended_by and run.ended_at is not None and run.ended_at >= since for run in fresh)
 
 
 def _judge_late_failure(run: Run, alert: Alert | None, rule: Rule | None) -> list[AlertChange]:

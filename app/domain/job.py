@@ -41,7 +41,7 @@ class Job:
     `told_expectation` and `told_at`: what its tool announced last, and when. `dismissed_at`: when an administrator decided that
     the job need not run; without an expectation of an administrator, it is then not expected at all.
     `unclear_at`: when its newest unclear run ended, unless a run proved something since. `overrun_since`: when a run began
-    that takes too long, until none does and something is proven since. `late_failure_at`: when a failure ended after which nothing good
+    that takes too long, until none does and something is proven since. `late_failure_at`: when the newest failure ended after which nothing good
     came, although a run with the same or a later time ended well.
     """
 
@@ -190,10 +190,11 @@ def late_failure_at(job: Job, fresh: Sequence[Run], late_failure: Run | None) ->
     """Return the job's new `late_failure_at`, after the runs that ended just now and, if there is one, a late failure among them.
 
     A failure that is counted in a row is no late one. A good end with a time after that of the failure ends it, as it closes its alert.
+    Of several late failures the newest counts: a good end between them answers only the older ones.
     """
-    if late_failure is not None and not job.failures_in_row:
-        return late_failure.ended_at
     since, good = job.late_failure_at, ROW_ENDED_BY[RunOutcome.FAILURE]
+    if late_failure is not None and late_failure.ended_at is not None and not job.failures_in_row:
+        return late_failure.ended_at if since is None else max(since, late_failure.ended_at)
     if since is not None and any(r.outcome in good and r.ended_at is not None and r.ended_at >= since for r in fresh):
         return None
     return since

@@ -165,6 +165,24 @@ async def test_a_late_failure_keeps_its_alert_open_next_to_a_success_of_the_same
     assert await failures_alerted(system, "db07") == ["one", "two"]
 
 
+@pytest.mark.parametrize("minutes", [(-10, -20), (-20, -10)])
+async def test_of_two_late_failures_a_success_between_them_leaves_the_alert_open_and_the_job_failed(
+    system: SystemUnderTest, minutes: tuple[int, int]
+) -> None:
+    async def came(outcome: str, ago: int) -> tuple[int, str]:
+        await report(system, "db07", {"outcome": outcome, "occurred_at": at(start, timedelta(minutes=ago))})
+        opened = await system.rows(alerts, alerts.c.kind == "failed", alerts.c.closed_at.is_(None))
+        return len(opened), (await states(system))["db"]
+
+    start = system.time[0]
+    assert await came("success", 0) == (0, "ok")
+    system.pass_time(minutes=5)
+    for one in minutes:
+        assert await came("failure", one) == (1, "failed")
+    assert await came("success", -15) == (1, "failed")
+    assert await came("success", -5) == (0, "ok")
+
+
 async def test_a_wrong_clock_opens_an_alert_once_and_closed_when_it_was_right_for_a_day(
     system: SystemUnderTest,
 ) -> None:
