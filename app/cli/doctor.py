@@ -213,6 +213,12 @@ def _trouble(found: Checkup) -> Iterator[DoctorFinding]:
         )
     if found.silent_agents:
         yield DoctorFinding("agents", f"Agents that do not report any more: {', '.join(found.silent_agents)}.", "")
+    if found.alerts_to_nobody:
+        yield DoctorFinding(
+            "alerts",
+            f"{found.alerts_to_nobody} open alert(s) were sent to nobody: no route matches them, or its recipients are gone.",
+            "Acknowledge or close them after a look (GET /v1/alerts?state=open), and add a route (POST /v1/routes).",
+        )
     if found.dead_messages:
         yield DoctorFinding(
             "messages",

@@ -124,6 +124,7 @@ class Checkup:
     names_without_expectation: tuple[str, ...]
     jobs_unconfirmed: int
     silent_agents: tuple[str, ...]
+    alerts_to_nobody: int
     dead_messages: int
     set_aside_events: int
     living_workers: int
@@ -155,6 +156,17 @@ async def local_database_folders(tx: ReadTx) -> tuple[str, ...]:
         )
     )
     return tuple(folder for row in found for folder in row if folder)
+
+
+async def count_alerts_to_nobody(tx: ReadTx) -> int:
+    """Count open alerts that nobody acknowledged and that no notice to a recipient exists for: no route matched, or its recipients are gone."""
+    of_alert = select(notices.c.id).where(notices.c.alert_id == alerts.c.id)
+    decided = of_alert.where(notices.c.state == "suppressed").exists()
+    notified = of_alert.where(notices.c.state != "suppressed").exists()
+    query = select(func.count()).select_from(alerts)
+    return await _count(
+        tx, query.where(alerts.c.closed_at.is_(None), alerts.c.acknowledged_at.is_(None), decided, ~notified)
+    )
 
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
@@ -197,6 +209,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in first),
         jobs_unconfirmed=await _count(tx, count.where(text("proposed_expectation IS NOT NULL")).select_from(jobs)),
         silent_agents=tuple(await tx.connection.scalars(silent)),
+        alerts_to_nobody=await count_alerts_to_nobody(tx),
         dead_messages=await _count(
             tx, count.where(text("messages.state = 'dead'"), messages.c.urgency < URGENCY_CANARY).select_from(messages)
         ),
