@@ -78,11 +78,7 @@ async def post_close(request: Request, context: Context, who: Operator, form: Po
 async def post_silence(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
     """Silence what alerts are about: the job, or the agent where an alert is about an agent."""
     by = who.editor(context)
-    # The button of one row names its length and its alerts together: a form can send only one value of a button.
-    length, _, only = str(form.get("row", "")).partition(" ")
-    if only:
-        form = FormData([*((name, value) for name, value in form.multi_items() if name != "only"), ("only", only)])
-    length = length or str(form.get("for", ""))
+    length = str(form.get("for", ""))
     ends_at = silence_end(length, by.at, viewer_of(request, context, who).zone)
     if ends_at <= by.at:  # the page was opened before that morning
         return back_to(request, form, "", 0, by, trouble="too-late-for-morning")
@@ -238,10 +234,8 @@ async def _chosen(context: AppContext, who: SignedIn, form: FormData) -> list[Na
 
 
 def _ids(form: FormData) -> list[str]:
-    """Return the ids that a form names: those of the row whose button was pressed, else those that are chosen. A value may hold several."""
-    only = form.get("only")
-    values = form.getlist("id") if only is None else [only]
-    ids = [own.strip()[:40] for value in values for own in str(value).split(",")]
+    """Return the ids that a form names. A value may hold several."""
+    ids = [own.strip()[:40] for value in form.getlist("id") for own in str(value).split(",")]
     return list(dict.fromkeys(own for own in ids if own))[:_MOST]
 
 

@@ -83,10 +83,11 @@ async def test_a_row_has_a_comment_and_close_of_its_own_and_its_menu_names_the_d
         assert f'name="comment" maxlength="180" form="row-{alert_id}"' in page.text
         assert f'<button form="row-{alert_id}" formaction="/act/close">Close it</button>' in page.text
         mornings = re.findall(
-            r'value="(morning:[0-9-]{10}) alr_\w+"[^>]*>until (?:today|tomorrow) 08:00 \((.*?)\)<', page.text
+            rf'value="(morning:[0-9-]{{10}})" form="row-{alert_id}"[^>]*>until (?:today|tomorrow) 08:00 \((.*?)\)<',
+            page.text,
         )
         assert mornings
-        await browser.send("/alerts", "/act/silence", row=f"{mornings[-1][0]} {alert_id}", back="/alerts")
+        await browser.send("/alerts", "/act/silence", **{"for": mornings[-1][0]}, id=alert_id, back="/alerts")
         [silence] = await api.items("/v1/silences")
         ends_at = datetime.fromisoformat(silence["ends_at"])
         assert f"{ends_at:%a} {ends_at.day} {ends_at:%b}" == mornings[-1][1]
@@ -94,11 +95,34 @@ async def test_a_row_has_a_comment_and_close_of_its_own_and_its_menu_names_the_d
         assert "it was a test" in (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_reason"]
 
 
+@pytest.mark.slow
+async def test_a_page_of_many_causes_lists_some_alerts_of_each_and_stays_small(api: Api) -> None:
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.OPERATOR))
+        await browser.send(path, path)
+        for cause in range(26):
+            text = {"outcome": "failure", "phase": "finished", "message": f"disk {chr(97 + cause)} full"}
+            await api.report(*({**text, "agent": f"a{cause}", "job": f"j{one}"} for one in range(25)))
+        async with asyncio.timeout(60):
+            while len(await api.items("/v1/alerts", state="open")) < 650:  # noqa: ASYNC110  (the test observes a worker)
+                await asyncio.sleep(0.1)
+        page = await browser.get("/alerts")
+        assert page.text.count("20 more alerts; filter to see them.") == 25
+        assert "1 more problem; filter to see it." in page.text
+        assert len(page.text) < 150_000
+        more = await browser.get("/alerts?more=1")
+        assert more.text.count("20 more alerts; filter to see them.") == 26
+        one = await browser.get("/alerts?q=disk+c+full")
+        assert "more alerts" not in one.text
+        assert one.text.count('class="pick"') == 26
+
+
 async def test_a_morning_that_has_passed_silences_nothing(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
-        await browser.send("/alerts", "/act/silence", row=f"morning:2020-01-01 {alert_id}", back="/alerts")
-        answer = await browser.send("/alerts", "/act/silence", row=f"morning:2020-01-01 {alert_id}", back="/alerts")
+        passed = {"for": "morning:2020-01-01", "id": alert_id, "back": "/alerts"}
+        await browser.send("/alerts", "/act/silence", **passed)
+        answer = await browser.send("/alerts", "/act/silence", **passed)
         assert "That morning has passed" in (await browser.get(answer.headers["location"])).text
         assert await api.items("/v1/silences") == []
 
