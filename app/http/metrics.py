@@ -68,6 +68,7 @@ async def _read_families(context: AppContext) -> list[Metric]:
     now = context.clock()
     async with context.database.read() as tx:
         alerts = await monitoring.open_alerts(tx)
+        to_nobody = await monitoring.count_alerts_to_nobody(tx)
         waiting = await monitoring.outbox_depth(tx)
         dead = await monitoring.dead_messages(tx)
         undecided = await oldest_waiting_event(tx)
@@ -75,6 +76,11 @@ async def _read_families(context: AppContext) -> list[Metric]:
     opened = GaugeMetricFamily("tocsin_alerts_open", "Open alerts.", labels=["kind"])
     for kind in AlertKind:
         opened.add_metric([kind.value], alerts.get(kind.value, 0))
+    unsent = GaugeMetricFamily(
+        "tocsin_alerts_to_nobody",
+        "Open alerts that nobody acknowledged and that were sent to nobody, because no route matches or its recipients are gone.",
+    )
+    unsent.add_metric([], to_nobody)
     behind = GaugeMetricFamily(
         "tocsin_undecided_oldest_seconds", "Age of the oldest event that was not decided on yet; 0 if there is none."
     )
@@ -103,6 +109,7 @@ async def _read_families(context: AppContext) -> list[Metric]:
         ages.add_metric([transport], age)
     return [
         opened,
+        unsent,
         messages,
         ages,
         behind,

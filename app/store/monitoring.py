@@ -20,6 +20,7 @@ from app.domain.service_event import AGENT
 from app.domain.set_aside import JOB as SET_ASIDE_JOB
 from app.domain.uncomposed import JOB as UNCOMPOSED_JOB
 from app.domain.unreadable import JOB as UNREADABLE_JOB
+from app.store.alerts import Customers, only
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.outbox import latest_by_transport
@@ -158,15 +159,14 @@ async def local_database_folders(tx: ReadTx) -> tuple[str, ...]:
     return tuple(folder for row in found for folder in row if folder)
 
 
-async def count_alerts_to_nobody(tx: ReadTx) -> int:
-    """Count open alerts that nobody acknowledged and that no notice to a recipient exists for: no route matched, or its recipients are gone."""
+async def count_alerts_to_nobody(tx: ReadTx, seen: Customers = None) -> int:
+    """Count open alerts of these customers that nobody acknowledged and that no notice to a recipient exists for: no route matched, or its recipients are gone."""
     of_alert = select(notices.c.id).where(notices.c.alert_id == alerts.c.id)
     decided = of_alert.where(notices.c.state == "suppressed").exists()
     notified = of_alert.where(notices.c.state != "suppressed").exists()
     query = select(func.count()).select_from(alerts)
-    return await _count(
-        tx, query.where(alerts.c.closed_at.is_(None), alerts.c.acknowledged_at.is_(None), decided, ~notified)
-    )
+    is_open = alerts.c.closed_at.is_(None), alerts.c.acknowledged_at.is_(None)
+    return await _count(tx, query.where(*is_open, *only(seen), decided, ~notified))
 
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:

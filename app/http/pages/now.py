@@ -27,6 +27,7 @@ from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.alerts import read_closed_alerts, texts_of_events
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
 from app.store.messages_in_trouble import newest_in_trouble
+from app.store.monitoring import count_alerts_to_nobody
 from app.store.relays import all_relays
 from app.store.routing import recipients_by_id
 from app.store.transactions import ReadTx
@@ -165,6 +166,7 @@ class _State:
     stuck: Sequence[StuckMessage]
     relays: Sequence[Relay]
     reach: Reach
+    to_nobody: int  # open alerts
 
 
 async def _show(
@@ -206,6 +208,7 @@ async def _show(
         silent_agents=every.silent_agents,
         stuck=stuck,
         reach=state.reach,
+        to_nobody=state.to_nobody,
         last_ended=ended[0] if ended else None,
         relays=[(relay, _word_of_relay(relay, context.clock())) for relay in state.relays],
         rows=[CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in on_page],
@@ -220,7 +223,8 @@ async def _read_state(context: AppContext, who: SignedIn) -> _State:
     async with context.database.read() as tx:
         stuck = await _stuck(tx, who, context.clock())
         relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
-        return _State(stuck, relays, await reach_of_alerts(tx, who.customers))
+        reach, to_nobody = await reach_of_alerts(tx, who.customers), await count_alerts_to_nobody(tx, who.customers)
+        return _State(stuck, relays, reach, to_nobody)
 
 
 def verdict_of(every: Overview, counts: JobCounts, stuck: int) -> Verdict:

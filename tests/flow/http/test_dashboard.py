@@ -117,6 +117,24 @@ async def test_a_page_of_many_causes_lists_some_alerts_of_each_and_stays_small(a
         assert one.text.count('class="pick"') == 26
 
 
+async def test_now_and_metrics_count_alerts_that_no_route_led_to_anybody(api: Api) -> None:
+    async with browsing(api) as browser:
+        [everything] = await api.items("/v1/routes")
+        kim = await api.tell(
+            "POST",
+            "/v1/recipients",
+            json={"name": "kim", "transports": [{"transport": "smtp", "address": "kim@example.org"}]},
+        )
+        only_backups = {"matchers": [{"field": "agent", "value": "backups"}], "recipients": [kim["id"]]}
+        await api.tell("PATCH", f"/v1/routes/{everything['id']}", json=only_backups)
+        alert_id = await _opened(api, browser)
+        page = await browser.get("/")
+        assert "1 open alert was sent to nobody: no route matches it" in page.text
+        assert "\ntocsin_alerts_to_nobody 1.0\n" in (await api.ask("GET", "/metrics")).text
+        await browser.send("/alerts", "/act/acknowledge", id=alert_id, back="/alerts")
+        assert "was sent to nobody" not in (await browser.get("/")).text
+
+
 async def test_a_morning_that_has_passed_silences_nothing(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
