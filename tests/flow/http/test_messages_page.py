@@ -88,7 +88,7 @@ async def test_a_message_that_was_only_written_to_a_file_is_not_called_sent(
     [
         ("file", "a@example.org", True, "alerts are only written to files"),
         ("smtp", "a@example.org", True, None),
-        ("smtp", "a@example.org", False, "no route that is switched on has a recipient"),
+        ("smtp", "a@example.org", False, "no enabled route has a recipient"),
     ],
 )
 async def test_now_says_where_no_alert_reaches_anybody(
