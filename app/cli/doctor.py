@@ -216,8 +216,8 @@ def _trouble(found: Checkup) -> Iterator[DoctorFinding]:
     if found.alerts_to_nobody:
         yield DoctorFinding(
             "alerts",
-            f"{found.alerts_to_nobody} open alert(s) were sent to nobody: no route matches them, or its recipients are gone.",
-            "Acknowledge or close them after a look (GET /v1/alerts?state=open), and add a route (POST /v1/routes).",
+            f"{found.alerts_to_nobody} open alert(s) were sent to nobody: no route matches them, or the route has no recipient with a transport.",
+            "See GET /v1/notices?state=suppressed for the reasons. Acknowledge or close these alerts, and correct the routes.",
         )
     if found.dead_messages:
         yield DoctorFinding(

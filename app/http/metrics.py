@@ -78,7 +78,7 @@ async def _read_families(context: AppContext) -> list[Metric]:
         opened.add_metric([kind.value], alerts.get(kind.value, 0))
     unsent = GaugeMetricFamily(
         "tocsin_alerts_to_nobody",
-        "Open alerts that nobody acknowledged and that were sent to nobody, because no route matches or its recipients are gone.",
+        "Open alerts that nobody acknowledged and that were sent to nobody: no route matches, or the route has no recipient with a transport.",
     )
     unsent.add_metric([], to_nobody)
     behind = GaugeMetricFamily(

@@ -37,6 +37,8 @@ async def lock_rows(
 ) -> LockedRows:
     """Lock agents, then jobs, each in the order of their ids, so that two workers cannot deadlock. What does not exist is left out.
 
+    Customers and rules are those before a wait for another worker: who edits them meanwhile is decided after, as if a moment later.
+
     Raises one of `UNREADABLE` on SQLite, where a time of a row is damaged: see `customers_and_rules`.
     """
     given = {"agent_ids": sorted(agent_ids), "ids": sorted(customer_ids), "names": sorted(names)}

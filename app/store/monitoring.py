@@ -166,7 +166,7 @@ async def count_alerts_to_nobody(tx: ReadTx, seen: Customers = None) -> int:
     notified = of_alert.where(notices.c.state != "suppressed").exists()
     query = select(func.count()).select_from(alerts)
     is_open = alerts.c.closed_at.is_(None), alerts.c.acknowledged_at.is_(None)
-    return await _count(tx, query.where(*is_open, *only(seen), decided, ~notified))
+    return await _count(tx, query.where(*is_open, *only(seen), ~notified, decided))
 
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:

@@ -42,8 +42,12 @@ class Administrator:
         self._thread.submit(self._runner.run, work).result()
 
     async def _execute(self, statement: str) -> None:
-        if self._connection is None:
-            self._connection = await asyncpg.connect(**self._where, timeout=PATIENCE_S)
+        if self._connection is not None:
+            # The server ends all connections if one of its processes was killed, for want of memory for example.
+            with contextlib.suppress(asyncpg.ConnectionDoesNotExistError, asyncpg.InterfaceError, ConnectionError):
+                await self._connection.execute(statement, timeout=PATIENCE_S)
+                return
+        self._connection = await asyncpg.connect(**self._where, timeout=PATIENCE_S)
         await self._connection.execute(statement, timeout=PATIENCE_S)
 
     async def _disconnect(self) -> None:

@@ -36,6 +36,9 @@ _FINDINGS = (
     _("No worker had a heartbeat in the last %(n)s s, so nothing is decided or sent."),
     _("%(n)s notice(s) wait to be composed, the oldest since %(at)s, so they are not sent."),
     _("Agents that do not report any more: %(names)s."),
+    _(
+        "%(n)s open alert(s) were sent to nobody: no route matches them, or the route has no recipient with a transport."
+    ),
     _("%(n)s message(s) could not be sent and were given up."),
     _("%(n)s event(s) could not be decided on and were set aside."),
     _("The first keys are still in %(file)s."),
@@ -126,6 +129,9 @@ _REMEDIES = (
     _("Test again: %(how)s."),
     _("start `tocsin serve`, or `tocsin worker`; if it runs, its log has the reason."),
     _("See GET /v1/relays."),
+    _(
+        "See GET /v1/notices?state=suppressed for the reasons. Acknowledge or close these alerts, and correct the routes."
+    ),
     _("the log has the reason. See GET /v1/notices?state=waiting."),
     _("GET /v1/messages?state=dead, and once the cause is corrected, POST /v1/messages:retry sends them all again."),
     _("store them in a safe place and delete the file."),

@@ -100,10 +100,10 @@ def read_mail_words(mail: ReceivedMail, *, subject: str | None = None) -> Readin
 
 
 _VEEAM_OUTCOMES = {"success": "success", "warning": "warning", "failed": "failure"}
-# How many machines failed or had warnings: in the body next to a label or below it, and at the end of the subject.
+# How many machines failed or had warnings: in the body next to a label or below it, and at the end of a part of the subject.
 _VEEAM_COUNTS = re.compile(
     r"\b(?:(?:Error|Failed)(?:[ \t:]{1,8}|[ \t]{0,8}\n[ \t]{0,8})|Warning(?P<warning>[ \t:]{1,8}|[ \t]{0,8}\n[ \t]{0,8}))[1-9]\d{0,8}\b"
-    r"|\b[1-9]\d{0,8} (?:failed|errors?|(?P<warnings>warnings?))$",
+    r"|\b[1-9]\d{0,8} (?:failed|errors?|(?P<warnings>warnings?))(?=[ \t]?[,;.)]|$)",
     re.MULTILINE,
 )
 
@@ -150,19 +150,28 @@ def _read_bacula(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
     )
 
 
-def _bacula_outcome(status: str) -> str:
+# The subject says success only where it begins with OK. The report says trouble in one of these words: of jobs that copied nothing it
+# says neither OK nor trouble.
+_BACULA_TROUBLE = (
+    (re.compile(r"\b(?:not|errors?|fatal|failed|incomplete|differences|inappropriate)\b"), "failure"),
+    (re.compile(r"\bcancel"), "cancelled"),
+    (re.compile(r"warning"), "warning"),
+)
+
+
+def _bacula_trouble(status: str) -> str | None:
     words = status.lower()
-    if "warning" in words:
-        return "warning"
-    if re.search(r"\bok\b", words):
-        return "success"
-    return "cancelled" if "cancel" in words else "failure"
+    return next((outcome for pattern, outcome in _BACULA_TROUBLE if pattern.search(words)), None)
+
+
+def _bacula_outcome(status: str) -> str:
+    return _bacula_trouble(status) or ("success" if status.lower().startswith("ok") else "failure")
 
 
 def _weigh_bacula(fields: Mapping[str, str], mail: ReceivedMail) -> tuple[str, str | None]:
     """Return what the report says under a subject of success, which may have been written by hand, and why it is no success."""
     termination = fields.get("Termination")
-    if termination is not None and (outcome := _bacula_outcome(termination)) != "success":
+    if termination is not None and (outcome := _bacula_trouble(termination)) is not None:
         return outcome, termination
     if (errors := find_log_errors(mail.text)) is not None:
         return "warning", errors.line[:200]

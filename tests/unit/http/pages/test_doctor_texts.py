@@ -48,11 +48,11 @@ def texts_of(module: ModuleType) -> list[str]:
 @pytest.mark.parametrize("module", [doctor, heartbeat_check, unreadable_check], ids=["doctor", "heartbeat", "rows"])
 def test_findings_and_remedies_are_german_on_a_german_page(module: ModuleType) -> None:
     written = texts_of(module)
-    code = ("POST /v1/", "PATCH /v1/", "GET /v1/events", "X7")  # an operation alone is the same in each language
+    code = ("POST /v1/", "PATCH /v1/", "GET /v1/events")  # an operation alone is the same in each language
     german = translations("de")
     left = [text for text in written if isinstance(doctor_text(text, german), Markup)]
     assert len(written) >= 3
-    assert [text for text in left if not text.startswith(code)] == []
+    assert [text for text in left if text not in ("X7", "X7.") and not text.startswith(code)] == []
 
 
 def test_values_stay_and_what_is_unknown_is_marked_as_english() -> None:

@@ -25,6 +25,7 @@ def read(subject: str, body: str, sender: str = "tool@nas01", agent: str | None 
     ("subject", "body", "tool", "host", "job", "outcome"),
     [
         ("[Success] VM-Nightly (1 VMs) 2 warnings", "", "veeam", None, "VM-Nightly", "warning"),
+        ("[Success] VM-Nightly (3 VMs) 1 failed, 2 retried", "", "veeam", None, "VM-Nightly", "failure"),
         ("[Success] VM-Nightly (3 VMs)", "Success 3\nWarning 0\nError 0\n", "veeam", None, "VM-Nightly", "success"),
         ("[Success] VM-Nightly (3 VMs)", "Success\n3\nWarning\n0\nError\n0\n", "veeam", None, "VM-Nightly", "success"),
         ("[Success] VM-Nightly (3 VMs)", "Success 2\nWarning 0\nError 1\n", "veeam", None, "VM-Nightly", "failure"),
@@ -62,6 +63,9 @@ def read(subject: str, body: str, sender: str = "tool@nas01", agent: str | None 
         ("Duplicati Restore report for Docs", DUPLICATI % "Success", "duplicati", None, "Docs", "success"),
         ("Bacula: Backup Error of nas01-fd Full", BACULA % "Backup Error", "bacula", "nas01-fd", "Daily", "failure"),
         ("Bacula: Backup OK of nas01-fd Full", BACULA % "Backup OK", "bacula", "nas01-fd", "Daily", "success"),
+        ("Bacula: Backup Not OK of nas01-fd Full", "", "bacula", "nas01-fd", "nas01-fd", "failure"),
+        ("Bacula: Copy OK of nas01-fd Full", BACULA % "Copying -- no files to copy", "bacula", "nas01-fd", "Daily", "success"),
+        ("Bareos: Verify OK of nas01-fd Full", BACULA % "Verify Differences", "bareos", "nas01-fd", "Daily", "failure"),
         ("Bacula: Backup OK of nas01-fd Full", BACULA % "Backup OK -- with warnings", "bacula", "nas01-fd", "Daily", "warning"),
         ("Bareos: Backup OK of nas01-fd Full", BACULA % "*** Backup Error ***", "bareos", "nas01-fd", "Daily", "failure"),
         ("Bareos: Backup OK of nas01-fd Full", BACULA % "Backup Canceled", "bareos", "nas01-fd", "Daily", "cancelled"),
