@@ -97,7 +97,7 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
         ),
         404: (
             gettext("There is no such page"),
-            gettext("It does not exist, or it belongs to a customer that you may not see."),
+            gettext("It does not exist, or you may not see it."),
             gettext("Check the address, or start from the first page."),
         ),
         405: (
